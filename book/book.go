@@ -1,0 +1,305 @@
+// Package book holds the words of what is written down beside the histories:
+// originals (what was asked, who the customer is, what was said), the read
+// model that lists and boards show, and the ledgers of draws and reservations.
+//
+// It is types only. Package store keeps them; activities, api and audit each
+// declare the few methods of the store that they need.
+package book
+
+import (
+	"errors"
+	"fmt"
+
+	"ringback/callback"
+)
+
+// Errors of the store that callers tell apart; everything else means that the
+// database did not do what was asked.
+var (
+	// ErrNotFound: there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrUnavailable: the database could not be reached; nothing was written.
+	ErrUnavailable = errors.New("database unavailable")
+	// ErrNoneAvailable: nobody could be reserved, or drawn, right now (R01, R21).
+	ErrNoneAvailable = errors.New("nobody is free")
+	// ErrBadCursor: a cursor that this server did not make for this sort and these filters.
+	ErrBadCursor = errors.New("unreadable cursor")
+)
+
+// DuplicateError refuses an errand: an open callback has the same source (R14).
+type DuplicateError struct{ Existing string }
+
+// Error implements error.
+func (e *DuplicateError) Error() string { return "duplicate of callback " + e.Existing }
+
+// GapError refuses a batch that does not follow on what is written: fetch the
+// events after Have from the engine and write those.
+type GapError struct{ Have, First int64 }
+
+// Error implements error.
+func (e *GapError) Error() string {
+	return fmt.Sprintf("events from %d cannot follow version %d", e.First, e.Have)
+}
+
+// Customer is who was promised to be called. Personal: never leaves the
+// database for a history, a log or a metric (R26).
+type Customer struct {
+	Ref      string `json:"ref"`
+	Name     string `json:"name"`
+	Phone    string `json:"phone"` // E.164
+	Email    string `json:"email"`
+	TimeZone string `json:"time_zone"`
+}
+
+// Source is the ticket, job or mail that a callback came from.
+type Source struct {
+	System string `json:"system"`
+	Ref    string `json:"ref"`
+	URL    string `json:"url"`
+}
+
+// TransferAttempt is the live transfer that was tried first (R01).
+type TransferAttempt struct {
+	Tier    string `json:"tier"`
+	Outcome string `json:"outcome"`
+}
+
+// Intake is the original of one callback: what was asked, as it was asked. It
+// is kept and backed up, never derived from a history.
+type Intake struct {
+	CallbackID   string
+	Policy       string
+	PolicyHash   string // names the pinned policy: see Policies
+	Customer     Customer
+	Reason       string
+	Source       *Source // nil: none given
+	LOB          string
+	Transfer     *TransferAttempt
+	Fields       map[string]string
+	Parent       string
+	RequestedBy  string
+	RequestedAt  callback.Instant
+	ScheduledFor callback.Instant
+}
+
+// TextKind is what a stored text is.
+type TextKind string
+
+// The kinds of texts. Notes and call summaries are shown as notes; a reason is
+// shown where it was given, on the timeline.
+const (
+	TextNote        TextKind = "note"
+	TextCallSummary TextKind = "call_summary"
+	TextReason      TextKind = "reason"
+)
+
+// Text is what somebody wrote. It is staged with its errand and becomes visible
+// with the event that names it.
+type Text struct {
+	ID         string
+	CallbackID string
+	Kind       TextKind
+	Author     string
+	Body       string
+	CreatedAt  callback.Instant
+}
+
+// Errand is one command on its way through the engine. It is written before
+// the command is sent and settled with its outcome, so that whatever dies in
+// between, the read model catches up; with an idempotency key it also
+// remembers the answer (CONTRACT §4).
+type Errand struct {
+	// ID is the Temporal update id: derived from principal, path and key where a
+	// key was given, random otherwise.
+	ID string
+	// Principal, Path and Key scope an idempotency key; Key is empty without one.
+	Principal, Path, Key string
+	// Digest is a keyed hash of the request body.
+	Digest     string
+	CallbackID string
+	Command    string // "create", or a callback.CommandName, or "note", "transfer"…
+	CreatedAt  callback.Instant
+	// LeaseUntil: until then whoever began it is at it; after that a repeat of the
+	// same request, or the sweeper, takes it over.
+	LeaseUntil callback.Instant
+	// Answer is nil until a 2xx was given.
+	Answer *Answer
+}
+
+// Answer is a 2xx given to a keyed request, to be given again.
+type Answer struct {
+	Status   int
+	Location string
+	ETag     string
+	Body     []byte
+}
+
+// Begin is what is written, in one transaction, before a command is sent.
+type Begin struct {
+	Errand Errand
+	Intake *Intake // create only
+	Texts  []Text
+}
+
+// Batch is news of one callback: consecutive events, in order.
+type Batch struct {
+	CallbackID string
+	Events     []callback.Event
+}
+
+// View is one callback as lists show it: its state beside its original.
+type View struct {
+	State  *callback.Callback
+	Intake Intake
+}
+
+// Entry is one entry of a timeline, with the text that its text_id names.
+type Entry struct {
+	callback.Event
+	Text string // empty: none, or erased
+}
+
+// Filter narrows a list; zero members do not.
+type Filter struct {
+	Status    []callback.Status
+	Tier      []string
+	Queue     []string
+	Policy    []string
+	Owner     []string
+	Assignee  []string
+	Customer  string // customer.ref
+	Source    string // "system" or "system:ref"
+	Tag       string
+	Overdue   *bool
+	DueBefore callback.Instant
+	Q         string // full text: every word must occur (prefix match) in name, ref, phone, e-mail, reason, source ref, field values, notes
+}
+
+// Sort is the order of a list.
+type Sort string
+
+// The orders. By due_at, a queued callback whose customer called in again comes
+// first (CONTRACT §4, customer-called); then earlier promises; null last.
+const (
+	SortDueAt       Sort = "due_at"
+	SortRequestedAt Sort = "-requested_at"
+)
+
+// Page is one page of a list; NextCursor is empty on the last.
+type Page struct {
+	Items      []View
+	NextCursor string
+}
+
+// FeedItem is one change, for the stream: the callback as it was then, without
+// anything personal. Seq is in commit order.
+type FeedItem struct {
+	Seq   int64
+	State *callback.Callback
+}
+
+// Staff is a person who works here (CONTRACT §3, staff).
+type Staff struct {
+	ID         string
+	Name       string
+	Tier       string
+	Rank       int
+	Queues     []string
+	Capacity   int // of open assignments; 0: unlimited; it limits draws, never claims
+	ReportsTo  string
+	Shift      *callback.Calendar // nil: always on shift
+	ShiftName  string
+	Identities map[string]string
+	Roles      []string // "auditor", "admin"
+}
+
+// PresenceState is what a person says of themselves.
+type PresenceState string
+
+// The states of presence.
+const (
+	Available PresenceState = "available"
+	BusyState PresenceState = "busy"
+	Away      PresenceState = "away"
+	Offline   PresenceState = "offline"
+)
+
+// Presence is who is free: State is empty where it was never set.
+type Presence struct {
+	StaffID string
+	State   PresenceState
+	// Until: then it lapses to offline, 15 minutes after the last renewal.
+	Until callback.Instant
+	// ReservedUntil is set while a live transfer is reserved.
+	ReservedUntil callback.Instant
+}
+
+// Reservation holds one person for a live transfer (R01).
+type Reservation struct {
+	ID        string
+	StaffID   string
+	Tier      string
+	Queue     string
+	By        string
+	ExpiresAt callback.Instant
+}
+
+// DrawRequest asks for an assignee among a queue's members (R21). The same
+// request again gives the same answer.
+type DrawRequest struct {
+	// ID of the draw: the callback's id and the version at which it was wanted.
+	ID         string
+	CallbackID string
+	Version    int64
+	Queue      string
+	Tier       string
+	Method     callback.Assign
+	// Avoid is drawn only if nobody else can be: who had it last.
+	Avoid string
+	At    callback.Instant
+}
+
+// DrawRecord is a row of the ledger of draws: how its fairness is shown.
+type DrawRecord struct {
+	DrawRequest
+	Candidates []string
+	To         string
+}
+
+// Archived is the exported history of one closed run.
+type Archived struct {
+	CallbackID string
+	RunID      string
+	ClosedAt   callback.Instant
+	History    []byte // protobuf JSON, gzip
+}
+
+// StatsQuery bounds a report: promises made within [From, To).
+type StatsQuery struct {
+	From, To callback.Instant
+	// By groups: "", "queue", "tier", "policy", "day" or "hour" (UTC).
+	By string
+}
+
+// Stats counts promises: one per tier (CONTRACT §4). Attainment = kept /
+// (kept + missed), nil while nothing has been decided.
+type Stats struct {
+	Open           int64        `json:"open"`
+	Overdue        int64        `json:"overdue"`
+	Made           int64        `json:"made"`
+	Kept           int64        `json:"kept"`
+	MissedByPeople int64        `json:"missed_by_people"`
+	MissedBySystem int64        `json:"missed_by_system"`
+	Attainment     *float64     `json:"attainment"`
+	Groups         []StatsGroup `json:"groups"`
+}
+
+// StatsGroup is one row of a grouped report.
+type StatsGroup struct {
+	Key            string   `json:"key"`
+	Made           int64    `json:"made"`
+	Kept           int64    `json:"kept"`
+	MissedByPeople int64    `json:"missed_by_people"`
+	MissedBySystem int64    `json:"missed_by_system"`
+	Attainment     *float64 `json:"attainment"`
+}

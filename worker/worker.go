@@ -1,0 +1,73 @@
+// Package worker puts workflows and activities on a task queue: registration,
+// tuning, and how long a stop may take.
+package worker
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/contract"
+	"ringback/workflows"
+)
+
+// Options say what a worker works with.
+type Options struct {
+	// TaskQueue; empty: contract.DefaultTaskQueue.
+	TaskQueue string
+	// ReadModel and Ledger are the database; both are needed.
+	ReadModel activities.ReadModel
+	Ledger    activities.Ledger
+	// OnFatalError hears of an error after which the worker works no more.
+	OnFatalError func(error)
+	// Workflows lets tests run the workflow differently; nil: as it is.
+	Workflows *workflows.Callbacks
+}
+
+// stopWithin lets tasks that run at a stop finish; the engine hands the rest to
+// other workers.
+const stopWithin = 10 * time.Second
+
+// New returns a worker that is not started yet.
+func New(c client.Client, o Options) worker.Worker {
+	if o.TaskQueue == "" {
+		o.TaskQueue = contract.DefaultTaskQueue
+	}
+	w := worker.New(c, o.TaskQueue, worker.Options{
+		// Pollers follow the load: with a fixed few of them, commands of 32 clients at
+		// once waited two seconds for one.
+		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+			InitialNumberOfPollers: 5, MaximumNumberOfPollers: 50,
+		}),
+		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+			InitialNumberOfPollers: 2, MaximumNumberOfPollers: 20,
+		}),
+		WorkerStopTimeout: stopWithin,
+		OnFatalError:      o.OnFatalError,
+	})
+	Register(w, o)
+	return w
+}
+
+// Register tells a registry (a worker's, a replayer's, a test's) what there is.
+func Register(r interface {
+	worker.WorkflowRegistry
+	worker.ActivityRegistry
+}, o Options) {
+	callbacks := o.Workflows
+	if callbacks == nil {
+		callbacks = &workflows.Callbacks{}
+	}
+	r.RegisterWorkflowWithOptions(callbacks.Callback, workflow.RegisterOptions{
+		Name: contract.WorkflowType,
+		// A callback may outlive many releases: it moves to the newest worker, and
+		// changes of its workflow are gated by GetVersion.
+		VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
+	})
+	r.RegisterActivityWithOptions(&activities.Projection{ReadModel: o.ReadModel}, activity.RegisterOptions{})
+	r.RegisterActivityWithOptions(&activities.Assignment{Ledger: o.Ledger}, activity.RegisterOptions{})
+}

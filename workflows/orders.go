@@ -1,0 +1,114 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/callback"
+	"ringback/contract"
+)
+
+// listen registers everything that can be said to a callback. Its state exists
+// by now: an update that came with the start finds it whole.
+func (r *Run) listen(ctx workflow.Context) error {
+	err := workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateCreate, r.created, workflow.UpdateHandlerOptions{
+		Description: "makes the promise; asked again it answers the same",
+	})
+	for _, register := range []func(workflow.Context, *Run) error{
+		order[callback.Claim], order[callback.Start], order[callback.Attempt], order[callback.Note],
+		order[callback.Escalate], order[callback.Reassign], order[callback.Release],
+		order[callback.HoldClock], order[callback.Resume], order[callback.Reschedule],
+		order[callback.Complete], order[callback.Cancel],
+	} {
+		if err == nil {
+			err = register(ctx, r)
+		}
+	}
+	if err == nil {
+		err = workflow.SetQueryHandlerWithOptions(ctx, contract.QueryState, r.tellState, workflow.QueryHandlerOptions{
+			Description: "the whole state of the callback",
+		})
+	}
+	if err == nil {
+		err = workflow.SetQueryHandlerWithOptions(ctx, contract.QueryEvents, r.tellEvents, workflow.QueryHandlerOptions{
+			Description: "the events after a version",
+		})
+	}
+	workflow.Go(ctx, r.hearCustomer)
+	workflow.Go(ctx, r.hearCandidates)
+	return err
+}
+
+// created answers the update that came with the start.
+func (r *Run) created(_ workflow.Context, in contract.Create) (contract.Outcome, error) {
+	return contract.Outcome{Version: r.state.Version, Events: r.since(0), Digest: in.Digest}, nil
+}
+
+// order registers the update of one command. The validator asks the rules on a
+// copy, so that a refusal costs no history; the handler asks them again and
+// answers at once: it never waits for the database.
+func order[C callback.Command](ctx workflow.Context, r *Run) error {
+	var command C
+	handle := func(ctx workflow.Context, o contract.Order[C]) (contract.Outcome, error) {
+		if f := r.stale(o.IfVersion); f != nil {
+			return contract.Outcome{}, contract.Error(f)
+		}
+		events, f := r.state.Do(r.policy, o.Command, o.By, workflow.Now(ctx), r.worktime(ctx))
+		if f != nil {
+			return contract.Outcome{}, contract.Error(f)
+		}
+		r.journal = append(r.journal, events...)
+		r.projected = max(r.projected, o.Since)
+		if o.CallerProjects {
+			events = r.since(o.Since) // what it writes must follow on what is written
+		} else if len(events) > 0 {
+			r.owed = r.state.Version
+		}
+		return contract.Outcome{Version: r.state.Version, Events: events, Digest: o.Digest}, nil
+	}
+	validate := func(ctx workflow.Context, o contract.Order[C]) error {
+		f := r.stale(o.IfVersion)
+		if f == nil {
+			_, f = r.state.Clone().Do(r.policy, o.Command, o.By, workflow.Now(ctx), r.policy.Calendar)
+		}
+		if f != nil {
+			return contract.Error(f)
+		}
+		return nil
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, string(command.Name()), handle, workflow.UpdateHandlerOptions{
+		Validator:   validate,
+		Description: "command of a person",
+	})
+}
+
+func (r *Run) stale(ifVersion int64) *callback.Fault {
+	if ifVersion == 0 || ifVersion == r.state.Version {
+		return nil
+	}
+	return &callback.Fault{Code: callback.CodeStaleVersion, Detail: "the callback has changed since you read it"}
+}
+
+// hearCustomer takes note of the customer calling in again.
+func (r *Run) hearCustomer(ctx workflow.Context) {
+	calls := workflow.GetSignalChannel(ctx, contract.SignalCustomerCalled)
+	for {
+		var call contract.CustomerCalled
+		if !calls.Receive(ctx, &call) {
+			return
+		}
+		r.happened(r.state.CustomerCalls(r.policy, call.By, call.TextID, workflow.Now(ctx), r.worktime(ctx)))
+	}
+}
+
+func (r *Run) tellState() (contract.State, error) {
+	next, _ := r.state.Next()
+	return contract.State{Callback: r.state, NextAt: next, Projected: r.projected}, nil
+}
+
+func (r *Run) tellEvents(since int64) (contract.News, error) {
+	news := contract.News{Version: r.state.Version, Events: r.since(since), From: r.state.Version + 1}
+	if len(r.journal) > 0 {
+		news.From = r.journal[0].Seq
+	}
+	return news, nil
+}
