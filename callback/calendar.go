@@ -201,7 +201,7 @@ func (c *Calendar) workingTime(from time.Time, yield func(Segment) bool) {
 	for day := max(firstDay, floorDiv(from.Unix()-maxOffset, secondsPerDay)-1); day < pastDay; day++ {
 		for _, o := range w.on(day) {
 			start := max(done, clock.first(day*secondsPerDay+int64(o.from)*60))
-			end := min(pastAll, clock.last(day*secondsPerDay+int64(o.to)*60, o.to == minutesPerDay))
+			end := clock.last(day*secondsPerDay+int64(o.to)*60, o.to == minutesPerDay)
 			if start >= end {
 				continue
 			}
@@ -295,9 +295,18 @@ type workweek struct {
 
 // opening is a span on one date, in minutes since its midnight.
 type opening struct {
-	from, to   int
-	path, text string // where it comes from, for the messages of Validate
+	from, to int
+	of       *source
 }
+
+// source is where a span is written: spans[index] of a key in hours or half_days.
+type source struct {
+	group, key string
+	index      int
+	text       string
+}
+
+func (s *source) path() string { return s.group + "." + s.key + "[" + strconv.Itoa(s.index) + "]" }
 
 // on returns the openings of a day since 1970, in order.
 func (w *workweek) on(day int64) []opening {
@@ -331,7 +340,7 @@ func (c *Calendar) compile() (*workweek, error) {
 		if err != nil {
 			return nil, err
 		}
-		today, tomorrow, err := parseSpans("hours."+key, c.Hours[key])
+		today, tomorrow, err := parseSpans("hours", key, c.Hours[key])
 		if err != nil {
 			return nil, err
 		}
@@ -361,26 +370,27 @@ func (c *Calendar) compile() (*workweek, error) {
 	}
 	var replaced []tail // in order, so that the first mistake is always the same
 	for i, date := range c.Holidays {
-		path := "holidays[" + strconv.Itoa(i) + "]"
-		day, err := parseDate(path, date)
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := w.exceptions[day]; ok {
-			return nil, &CalendarError{path, date, "each date once"}
+		day, ok := parseDate(date)
+		_, twice := w.exceptions[day]
+		if !ok || twice {
+			wrong := &CalendarError{"holidays[" + strconv.Itoa(i) + "]", date, wantDate}
+			if ok {
+				wrong.Want = "each date once"
+			}
+			return nil, wrong
 		}
 		w.exceptions[day] = nil
 		replaced = append(replaced, tail{day, nil})
 	}
 	for _, date := range keysInOrder(c.HalfDays) {
-		day, err := parseDate("half_days", date)
-		if err != nil {
-			return nil, err
+		day, ok := parseDate(date)
+		if !ok {
+			return nil, &CalendarError{"half_days", date, wantDate}
 		}
 		if _, ok := w.exceptions[day]; ok {
 			return nil, &CalendarError{"half_days", date, "a date that is not one of the holidays"}
 		}
-		today, tomorrow, err := parseSpans("half_days."+date, c.HalfDays[date])
+		today, tomorrow, err := parseSpans("half_days", date, c.HalfDays[date])
 		if err != nil {
 			return nil, err
 		}
@@ -404,11 +414,14 @@ func (c *Calendar) compile() (*workweek, error) {
 
 // ordered puts the openings of one date in order and refuses an overlap.
 func ordered(date string, own, tail []opening) ([]opening, error) {
-	all := slices.Concat(own, tail)
+	all := own
+	if len(tail) > 0 {
+		all = slices.Concat(own, tail)
+	}
 	slices.SortStableFunc(all, func(a, b opening) int { return a.from - b.from })
 	for i := 1; i < len(all); i++ {
 		if a, b := all[i-1], all[i]; b.from < a.to {
-			return nil, &CalendarError{b.path, b.text, fmt.Sprintf("no overlap with %q (%s) on %s", a.text, a.path, date)}
+			return nil, &CalendarError{b.of.path(), b.of.text, fmt.Sprintf("no overlap with %q (%s) on %s", a.of.text, a.of.path(), date)}
 		}
 	}
 	return all, nil
@@ -447,34 +460,39 @@ func parseDays(key string) ([]int, error) {
 }
 
 // parseSpans reads the spans of a key: what each takes of its own date and of the next.
-func parseSpans(path string, spans []string) (today, tomorrow []opening, err error) {
+func parseSpans(group, key string, spans []string) (today, tomorrow []opening, err error) {
 	if len(spans) == 0 {
-		return nil, nil, &CalendarError{path, "", "at least one span; a day that is left out is closed, a date among the holidays too"}
+		return nil, nil, &CalendarError{group + "." + key, "", "at least one span; a day that is left out is closed, a date among the holidays too"}
 	}
+	today = make([]opening, 0, len(spans))
 	for i, text := range spans {
-		at := path + "[" + strconv.Itoa(i) + "]"
-		wrong := &CalendarError{at, text, `a span "HH:MM-HH:MM", 00:00 to 24:00`}
-		if len(text) != len("HH:MM-HH:MM") || text[5] != '-' {
-			return nil, nil, wrong
-		}
-		from, okFrom := parseMinutes(text[:5])
-		to, okTo := parseMinutes(text[6:])
+		of := &source{group, key, i, text}
+		from, to, ok := parseSpan(text)
 		switch {
-		case !okFrom || !okTo || from == minutesPerDay:
-			return nil, nil, wrong
+		case !ok:
+			return nil, nil, &CalendarError{of.path(), text, `a span "HH:MM-HH:MM", 00:00 to 24:00`}
 		case from == to:
-			wrong.Want = `a span that ends when it does not start; the whole day is "00:00-24:00"`
-			return nil, nil, wrong
+			return nil, nil, &CalendarError{of.path(), text, `a span that ends when it does not start; the whole day is "00:00-24:00"`}
 		case from < to:
-			today = append(today, opening{from, to, at, text})
+			today = append(today, opening{from, to, of})
 		default:
-			today = append(today, opening{from, minutesPerDay, at, text})
+			today = append(today, opening{from, minutesPerDay, of})
 			if to > 0 {
-				tomorrow = append(tomorrow, opening{0, to, at, text})
+				tomorrow = append(tomorrow, opening{0, to, of})
 			}
 		}
 	}
 	return today, tomorrow, nil
+}
+
+// parseSpan reads "HH:MM-HH:MM", in minutes since midnight.
+func parseSpan(text string) (from, to int, ok bool) {
+	if len(text) != len("HH:MM-HH:MM") || text[5] != '-' {
+		return 0, 0, false
+	}
+	from, okFrom := parseMinutes(text[:5])
+	to, okTo := parseMinutes(text[6:])
+	return from, to, okFrom && okTo && from < minutesPerDay
 }
 
 // parseMinutes reads "HH:MM", 00:00 to 24:00.
@@ -490,12 +508,12 @@ func parseMinutes(s string) (int, bool) {
 	return total, minutes < 60 && total <= minutesPerDay
 }
 
-func parseDate(path, date string) (day int64, err error) {
+const wantDate = "a date that exists, as YYYY-MM-DD"
+
+// parseDate reads a date as days since 1970.
+func parseDate(date string) (day int64, ok bool) {
 	t, err := time.Parse(time.DateOnly, date)
-	if err != nil {
-		return 0, &CalendarError{path, date, "a date that exists, as YYYY-MM-DD"}
-	}
-	return floorDiv(t.Unix(), secondsPerDay), nil
+	return floorDiv(t.Unix(), secondsPerDay), err == nil
 }
 
 // zones holds the zones loaded so far, by name: loading one reads a file.

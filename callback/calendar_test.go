@@ -84,6 +84,7 @@ func TestR02_CalendarAddsWorkingTime(t *testing.T) {
 		{"autumn: from the second 01:30", newYork, "2026-11-01T01:30:00-05:00", time.Hour, "2026-11-01T02:30:00-05:00"},
 		{"around the local clock in spring", clock, "2026-03-08T00:00:00-05:00", 24 * time.Hour, "2026-03-09T01:00:00-04:00"},
 		{"around the local clock in autumn", clock, "2026-11-01T00:00:00-04:00", 24 * time.Hour, "2026-11-01T23:00:00-05:00"},
+		{"31 December of a far leap year, where Go's zone periods have a hole", clock, "2040-12-30T12:00:00-05:00", 48 * time.Hour, "2041-01-01T12:00:00-05:00"},
 		{"London in spring", london, "2026-03-29T00:00:00Z", 45 * time.Minute, "2026-04-05T00:45:00+01:00"},
 		{"London in autumn", london, "2026-10-25T00:00:00+01:00", 2 * time.Hour, "2026-10-25T01:30:00Z"},
 		{"Lord Howe in autumn: half an hour more", lordHowe, "2026-04-05T01:45:00+11:00", time.Hour, "2026-04-05T02:15:00+10:30"},
@@ -311,7 +312,7 @@ func TestR02_CalendarAlwaysComesToAnEnd(t *testing.T) {
 		inTheGap.Add(calendarTime(t, "2026-03-07T00:00:00Z"), time.Minute), "a week in which the only span is skipped")
 
 	forever := calendarHours("America/New_York", "sat", "10:00-10:01")
-	for _, from := range []time.Time{{}, from, from.AddDate(9000, 0, 0), time.Unix(-1<<60, 0)} {
+	for _, from := range []time.Time{time.Unix(-1<<60, 0), from.AddDate(7900, 0, 0), from.AddDate(9000, 0, 0)} {
 		due := forever.Add(from, math.MaxInt64)
 		require.True(t, due.After(from))
 		require.Equal(t, time.Duration(math.MaxInt64), forever.Between(from, due))
@@ -319,6 +320,7 @@ func TestR02_CalendarAlwaysComesToAnEnd(t *testing.T) {
 	end := calendarTime(t, "9999-12-31T23:00:00Z")
 	require.Equal(t, end.Add(2*time.Hour), forever.Add(end, time.Hour), "after the year 9999 every hour counts")
 	require.Equal(t, time.Duration(math.MaxInt64), (*Calendar)(nil).Between(time.Time{}, end), "saturated")
+	require.Equal(t, time.Duration(math.MaxInt64), calendarHours("UTC", "daily", "00:00-24:00").Between(time.Time{}, end), "saturated")
 }
 
 func TestCalendarSurvivesJSON(t *testing.T) {
@@ -412,7 +414,7 @@ func calendarDrawn(t *rapid.T) *Calendar {
 var calendarChange = rapid.Map(rapid.SampledFrom([]string{
 	"2026-03-08T07:00:00Z", "2026-11-01T06:00:00Z", "2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z",
 	"2026-04-04T15:00:00Z", "2026-10-03T15:30:00Z", "2011-12-30T10:00:00Z", "2018-11-04T03:00:00Z", "2018-02-18T02:00:00Z",
-	"2010-11-07T02:31:00Z", "2026-11-01T05:00:00Z", "2028-02-29T00:00:00Z", "2025-12-31T23:00:00Z", "1900-01-01T00:00:00Z",
+	"2010-11-07T02:31:00Z", "2026-11-01T05:00:00Z", "2028-02-29T00:00:00Z", "2040-12-31T12:00:00Z", "2025-12-31T23:00:00Z", "1900-01-01T00:00:00Z",
 }), func(s string) time.Time { at, _ := time.Parse(time.RFC3339, s); return at })
 
 // calendarInstant draws an instant, mostly within days of such a change.
@@ -488,7 +490,9 @@ func TestR02_CalendarIsOpenWhenTheClockOnTheWallSaysSo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := calendarDrawn(t)
 		at := calendarInstant(t, "at").Truncate(time.Minute)
-		calendarSampled(t, c, at, at.Add(3*time.Hour))
+		if at.Year() >= 1990 { // before, zones were seconds off
+			calendarSampled(t, c, at, at.Add(2*time.Hour))
+		}
 		if c == nil {
 			return
 		}
