@@ -9,6 +9,7 @@ package book
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"ringback/callback"
 )
@@ -18,7 +19,8 @@ import (
 var (
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("not found")
-	// ErrUnavailable: the database could not be reached; nothing was written.
+	// ErrUnavailable: the database could not be reached, refused or took too long.
+	// Whether what was to be written is written is not known; it may be repeated.
 	ErrUnavailable = errors.New("database unavailable")
 	// ErrNoneAvailable: nobody could be reserved, or drawn, right now (R01, R21).
 	ErrNoneAvailable = errors.New("nobody is free")
@@ -242,6 +244,8 @@ type Reservation struct {
 	Queue     string
 	By        string
 	ExpiresAt callback.Instant
+	// UsedAt is when a command used it, once; zero: not yet.
+	UsedAt callback.Instant
 }
 
 // DrawRequest asks for an assignee among a queue's members (R21). The same
@@ -302,4 +306,18 @@ type StatsGroup struct {
 	MissedByPeople int64    `json:"missed_by_people"`
 	MissedBySystem int64    `json:"missed_by_system"`
 	Attainment     *float64 `json:"attainment"`
+}
+
+// Watch is what a look from outside at the clock found.
+type Watch struct {
+	// Open and Overdue count callbacks.
+	Open, Overdue int64
+	// Late counts open callbacks for which the clock should have acted by now, and
+	// has not: a promise passed without a breach, a hold without its end, a
+	// reminder that was not given. Lateness is how long ago the first of them was due.
+	Late     int64
+	Lateness time.Duration
+	// Errands counts those without an answer; OldestErrand is the age of the oldest.
+	Errands      int64
+	OldestErrand time.Duration
 }

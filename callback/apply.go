@@ -112,9 +112,11 @@ func (f *Escalated) apply(c *Callback, e *Event) {
 	if p := c.promise(); p.Result == ResultOpen {
 		p.Result, p.At = ResultDropped, e.At
 	}
-	c.Former = ""
-	if f.By == byClock && c.Status == StatusInProgress {
-		c.Former = c.Assignee
+	switch {
+	case f.By != byClock:
+		c.Former = ""
+	case c.Status == StatusInProgress:
+		c.Former = c.Assignee // else whoever was cut off last: nobody has taken over since
 	}
 	c.unassign()
 	c.Escalations++

@@ -77,16 +77,17 @@ func (c *Callback) nextAlarm() alarm {
 	return next
 }
 
-func (c *Callback) alarms() []alarm {
-	alarms := []alarm{{c.StartBy, "release"}, {c.ChaseAt, "reminder"}}
+// alarms are all that may come next; an instant that is not set is none.
+func (c *Callback) alarms() [5]alarm {
+	alarms := [5]alarm{{c.StartBy, "release"}, {c.ChaseAt, "reminder"}}
 	if c.Status == StatusScheduled {
-		alarms = append(alarms, alarm{c.ScheduledFor, "opening"})
+		alarms[2] = alarm{c.ScheduledFor, "opening"}
 	}
 	if len(c.WarnAt) > 0 {
-		alarms = append(alarms, alarm{c.WarnAt[0], "warning"})
+		alarms[3] = alarm{c.WarnAt[0], "warning"}
 	}
 	if c.running() {
-		alarms = append(alarms, alarm{c.DueAt, "deadline"})
+		alarms[4] = alarm{c.DueAt, "deadline"}
 	}
 	return alarms
 }
@@ -94,9 +95,10 @@ func (c *Callback) alarms() []alarm {
 // running reports whether the promise of this tier can still be missed.
 func (c *Callback) running() bool { return c.ContactedAt.IsZero() && !c.Breached }
 
-// Advance brings about what is due at now, in the order in which it fell due,
-// and returns it; nothing where nothing is. It never acts before an instant
-// (R27) and never moves a promise by being late (R02).
+// Advance brings about what is due at now and returns it; nothing where nothing
+// is. It never acts before an instant (R27) and never moves a promise by being
+// late (R02). Of what fell due while nobody looked, it leaves out what a breach
+// has overtaken: its warnings, and a start that was waited for.
 func (c *Callback) Advance(p *Policy, now time.Time, w Worktime) []Event {
 	t := c.turn(p, ActorClock, now, w)
 	t.advance()
@@ -205,12 +207,13 @@ func (c *Callback) WantsDraw(p *Policy) bool {
 	return c.Status == StatusQueued && c.Hold == nil && p.Ladder[c.TierIndex].Assign.Draws()
 }
 
-// Assign records a draw, unless somebody claimed the callback meanwhile; then
-// it returns nothing.
+// Assign records a draw, unless somebody claimed the callback meanwhile or it
+// falls due and leaves the tier that was drawn for.
 func (c *Callback) Assign(p *Policy, d Draw, now time.Time, w Worktime) []Event {
 	t := c.turn(p, ActorClock, now, w)
 	t.advance()
-	if t.WantsDraw(p) {
+	// Who was drawn for the tier below is not of this one (R07).
+	if t.Place == c.Place && t.WantsDraw(p) {
 		t.record("R21", &Assigned{
 			To: d.To, By: t.step().Assign, DrawID: d.ID, Candidates: d.Candidates, StartBy: t.startBy(),
 		})

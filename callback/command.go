@@ -166,25 +166,34 @@ func (t *turn) authorize(cmd Command, by Person) *Fault {
 	if t.Status.Closed() {
 		return refuse(CodeClosed, "R09", "this callback is %s: nothing can happen to it any more", t.Status)
 	}
-	if r, ok := cmd.(Reassign); ok && r.To.Rank < t.step().Rank {
+	if r, ok := cmd.(interface{ goesDown(t *turn) bool }); ok && r.goesDown(t) {
 		return refuse(CodeTransferDownForbidden, "R07", "a %s call never goes down to a lower tier", t.Tier)
 	}
-	if by.Auditor {
+	switch {
+	case by.Auditor:
 		return refuse(CodeForbidden, "R24", "an auditor reads and gives no command")
+	case by.ID == "":
+		return refuse(CodeForbidden, "R24", "a command is given by somebody: this one names nobody")
 	}
 	return cmd.authorize(t, by)
 }
 
 // Who may.
 
+// mustBeAssignee lets pass, while there is none, whoever could be: they are
+// told to claim it, by mustBeClaimed, after what comes before that.
 func (t *turn) mustBeAssignee(by Person) *Fault {
-	switch {
-	case t.Assignee == by.ID:
+	if t.Assignee == by.ID || t.Assignee == "" && by.of(t.Queue) {
 		return nil
-	case t.Assignee == "" && by.of(t.Queue):
-		return refuse(CodeNotClaimed, "R04", "nobody has claimed this callback yet: claim it first")
 	}
 	return refuse(CodeNotAssignee, "R04", "only its assignee may do this")
+}
+
+func (t *turn) mustBeClaimed() *Fault {
+	if t.Assignee == "" {
+		return refuse(CodeNotClaimed, "R04", "nobody has claimed this callback yet: claim it first")
+	}
+	return nil
 }
 
 func (t *turn) mustBeAssigneeOrFormer(by Person) *Fault {
@@ -212,6 +221,9 @@ func (t *turn) mustBeStarted(by Person) *Fault {
 	if t.Former == by.ID || t.Status == StatusInProgress {
 		return nil
 	}
+	if f := t.mustBeClaimed(); f != nil {
+		return f
+	}
 	return refuse(CodeNotStarted, "R16", "set it in progress first: start it")
 }
 
@@ -227,7 +239,7 @@ func first(checks ...func() *Fault) *Fault {
 // Claim.
 
 func (Claim) authorize(t *turn, by Person) *Fault {
-	if !by.of(t.Queue) {
+	if !by.of(t.Queue) && by.ID != t.Assignee { // whoever has it is told so
 		return refuse(CodeNotYourQueue, "R04", "you do not belong to the queue %s", t.Queue)
 	}
 	if f := t.mustNotBeHeld(); f != nil {
@@ -250,14 +262,14 @@ func (Claim) decide(t *turn, _ Person) *Fault {
 // enqueueEarly ends the schedule of a callback that is taken before its time.
 func (t *turn) enqueueEarly() {
 	if t.Status == StatusScheduled {
-		t.recordAs(ActorClock, "", &Queued{Queue: t.Queue})
+		t.record("", &Queued{Queue: t.Queue})
 	}
 }
 
 // Start.
 
 func (Start) authorize(t *turn, by Person) *Fault {
-	return first(func() *Fault { return t.mustBeAssignee(by) }, t.mustNotBeHeld)
+	return first(func() *Fault { return t.mustBeAssignee(by) }, t.mustNotBeHeld, t.mustBeClaimed)
 }
 
 func (Start) decide(t *turn, _ Person) *Fault {
@@ -301,7 +313,7 @@ func (a Attempt) decide(t *turn, _ Person) *Fault {
 
 // contact records that the customer was reached: it meets the TAT of this tier (R10).
 func (t *turn) contact() {
-	c := &Contacted{Kept: !t.Breached, DueAt: t.DueAt}
+	c := &Contacted{Kept: t.promise().Result == ResultOpen, DueAt: t.DueAt}
 	if w := t.policy.CloseWithin; w > 0 {
 		c.ChaseAt = t.now.Plus(w)
 	}
@@ -354,6 +366,8 @@ func (e Escalate) decide(t *turn, _ Person) *Fault {
 
 // Reassign.
 
+func (r Reassign) goesDown(t *turn) bool { return r.To.Rank < t.step().Rank }
+
 func (r Reassign) authorize(t *turn, by Person) *Fault {
 	rule := Rule("R05")
 	if t.TierIndex > 0 {
@@ -389,7 +403,9 @@ func (r Reassign) decide(t *turn, _ Person) *Fault {
 
 // Release.
 
-func (Release) authorize(t *turn, by Person) *Fault { return t.mustBeAssignee(by) }
+func (Release) authorize(t *turn, by Person) *Fault {
+	return first(func() *Fault { return t.mustBeAssignee(by) }, t.mustBeClaimed)
+}
 
 func (r Release) decide(t *turn, _ Person) *Fault {
 	t.record("R04", &Released{From: t.Assignee, By: byHand, TextID: r.TextID})
@@ -461,6 +477,7 @@ func (t *turn) resumeNow() {
 		p = t.promiseAfter(t.countsFrom(t.now), append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
 	}
 	t.resume(t.now, p)
+	t.advance() // its scheduled time may have come meanwhile
 }
 
 // Reschedule.
@@ -471,7 +488,11 @@ func (r Reschedule) decide(t *turn, _ Person) *Fault {
 	if !r.For.After(t.now.Time) {
 		return Invalid("scheduled_for", "expected a time in the future")
 	}
-	t.record("R02", &Rescheduled{For: r.For, Promise: t.promiseFrom(r.For, t.step()), TextID: r.TextID})
+	p := t.promiseFrom(r.For, t.step())
+	if !p.DueAt.writable() {
+		return Invalid("scheduled_for", "expected a time before the year 10000")
+	}
+	t.record("R02", &Rescheduled{For: r.For, Promise: p, TextID: r.TextID})
 	return nil
 }
 

@@ -43,15 +43,19 @@ func (i Instant) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + i.UTC().Format(InstantLayout) + `"`), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It takes any RFC 3339 time, or
-// null; the error says so.
+// writable reports whether InstantLayout can write the instant so that it is
+// read back: RFC 3339 has four digits for the year.
+func (i Instant) writable() bool { return i.Year() >= 1 && i.Year() <= 9999 }
+
+// UnmarshalJSON implements json.Unmarshaler. It takes any RFC 3339 time in the
+// years 1 to 9999 of UTC, or null; the error says so.
 func (i *Instant) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		*i = Instant{}
 		return nil
 	}
 	t, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(b))
-	if err != nil {
+	if err != nil || !At(t).writable() {
 		return fmt.Errorf("expected an RFC 3339 time, like \"2026-11-22T10:00:00.000Z\"")
 	}
 	*i = At(t)
@@ -60,6 +64,10 @@ func (i *Instant) UnmarshalJSON(b []byte) error {
 
 // Duration is a length of time; in JSON and YAML it is a Go duration ("1h30m").
 type Duration time.Duration
+
+// optional reports whether d is left out or at least the shortest that may be
+// configured (CONTRACT §3).
+func (d Duration) optional() bool { return d == 0 || d >= Duration(time.Second) }
 
 // String implements fmt.Stringer.
 func (d Duration) String() string { return time.Duration(d).String() }

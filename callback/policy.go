@@ -137,7 +137,7 @@ type Reason struct {
 }
 
 // Warning is when to warn before a TAT passes: "50%" of it gone, or a Go
-// duration before its end.
+// duration before its end, 1s or longer.
 type Warning string
 
 // After returns how much of tat has gone when the warning is due. The error
@@ -152,8 +152,8 @@ func (w Warning) After(tat Duration) (Duration, error) {
 		return Duration(float64(tat) * p / 100), nil
 	}
 	before, err := time.ParseDuration(s)
-	if err != nil || before <= 0 || before >= time.Duration(tat) {
-		return 0, fmt.Errorf("warn_at %q: expected a percentage like \"50%%\", or a duration shorter than the TAT of %s", s, tat)
+	if err != nil || before < time.Second || before >= time.Duration(tat) {
+		return 0, fmt.Errorf("warn_at %q: expected a percentage like \"50%%\", or a duration of 1s or longer, but shorter than the TAT of %s", s, tat)
 	}
 	return tat - Duration(before), nil
 }
@@ -172,6 +172,9 @@ func (p *Policy) Validate() error {
 	if p.Tag.Required == "" && (p.Tag.Done != "" || p.Tag.Unserved != "") {
 		return fmt.Errorf("tag: done and unserved replace a required tag, and there is none")
 	}
+	if p.Tag.Required != "" && (p.Tag.Done == p.Tag.Required || p.Tag.Unserved == p.Tag.Required) {
+		return fmt.Errorf("tag: done and unserved must differ from required, which is on only while the callback is open (R09)")
+	}
 	if len(p.Ladder) == 0 {
 		return fmt.Errorf("ladder: expected at least one step")
 	}
@@ -186,8 +189,11 @@ func (p *Policy) Validate() error {
 	if o := p.Overdue; o != nil && (o.Every < Duration(time.Second) || o.Max < o.Every) {
 		return fmt.Errorf("overdue: expected remind_every of 1s or longer, and max no shorter than it")
 	}
-	if p.CloseWithin < 0 || p.HoldMax < 0 || p.Attempts.Max < 0 || p.Attempts.Spacing < 0 {
-		return fmt.Errorf("close_within, hold.max, attempts.max and attempts.spacing cannot be negative")
+	if !p.CloseWithin.optional() || !p.HoldMax.optional() || !p.Attempts.Spacing.optional() {
+		return fmt.Errorf("close_within, hold.max and attempts.spacing: expected 1s or longer, where given")
+	}
+	if p.Attempts.Max < 0 {
+		return fmt.Errorf("attempts.max: cannot be negative")
 	}
 	if p.CloseWithin > 0 && p.Overdue == nil {
 		return fmt.Errorf("close_within: it is chased as overdue says, and there is no overdue block")
@@ -206,12 +212,14 @@ func (s *Step) validate() error {
 		return fmt.Errorf("expected a queue")
 	case s.TAT < Duration(time.Second):
 		return fmt.Errorf("tat: expected 1s or longer")
-	case s.StartWithin < 0:
-		return fmt.Errorf("start_within: cannot be negative")
+	case !s.StartWithin.optional():
+		return fmt.Errorf("start_within: expected 1s or longer, where given")
 	case !s.Assign.Valid():
 		return fmt.Errorf("assign: expected pull, random, round_robin, least_loaded, direct_supervisor or direct: STAFF_ID")
 	case s.Assign == AssignDirect && s.AssignTo == "":
 		return fmt.Errorf("assign: direct needs a staff id")
+	case s.AssignTo != "" && s.Assign != AssignDirect && s.Assign != AssignDirectSupervisor:
+		return fmt.Errorf("assign: %s names nobody", s.Assign)
 	}
 	for _, w := range s.WarnAt {
 		if _, err := w.After(s.TAT); err != nil {
@@ -229,6 +237,9 @@ func (p *Policy) validateFields() error {
 		}
 		seen[f.Name] = true
 		if _, err := regexp.Compile(f.Pattern); err != nil {
+			return fmt.Errorf("fields[%d]: pattern: %w", i, err)
+		}
+		if _, err := f.whole(); err != nil { // as in \Q without its \E
 			return fmt.Errorf("fields[%d]: pattern: %w", i, err)
 		}
 	}
@@ -307,9 +318,12 @@ func (f *Field) matches(v string) bool {
 	if f.Pattern == "" {
 		return true
 	}
-	re, err := regexp.Compile(`^(?:` + f.Pattern + `)$`)
+	re, err := f.whole()
 	return err == nil && re.MatchString(v)
 }
+
+// whole is the pattern made to match nothing but a whole value.
+func (f *Field) whole() (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + f.Pattern + `)$`) }
 
 // Reason returns the resolution reason of that code.
 func (p *Policy) Reason(code string) (Reason, bool) {

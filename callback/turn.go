@@ -101,7 +101,11 @@ func (t *turn) startBy() Instant {
 	if s.StartWithin == 0 {
 		return Instant{}
 	}
-	return At(t.work.Instants(t.now.Time, s.StartWithin)[0])
+	from := t.now
+	if t.Hold != nil {
+		from = t.Hold.Since // resuming moves it by as long as the clock stood
+	}
+	return At(t.work.Instants(from.Time, s.StartWithin)[0])
 }
 
 // place is the callback's rung at index i.

@@ -75,7 +75,6 @@ func (w *Callbacks) Callback(ctx workflow.Context, in contract.Input) error {
 		}
 	}
 	r.describe(ctx)
-	r.alarm.stop()
 	// Done for the customer; the workflow ends when the read model has it and
 	// everybody who asked has been answered.
 	return workflow.Await(ctx, func() bool { return r.projected >= r.owed && workflow.AllHandlersFinished(ctx) })

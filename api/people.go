@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ringback/book"
+	"ringback/callback"
+)
+
+// Person is somebody of the staff.
+type Person struct {
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Tier      string   `json:"tier"`
+	Queues    []string `json:"queues"`
+	Capacity  *int     `json:"capacity" doc:"of open assignments; limits draws, never claims; null: unlimited"`
+	ReportsTo *string  `json:"reports_to"`
+	Shift     *string  `json:"shift" doc:"the calendar of their shift; null: always on shift"`
+	Roles     []string `json:"roles"`
+	Presence  Presence `json:"presence"`
+}
+
+// Presence is what somebody says of themselves.
+type Presence struct {
+	StaffID string           `json:"staff_id"`
+	State   *string          `json:"state" enum:"available,busy,away,offline" doc:"null: never set"`
+	Until   callback.Instant `json:"until" doc:"it lapses to offline then, unless renewed"`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (Presence) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return enumOrNull(s, "state")
+}
+
+// Me is the caller.
+type Me struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Tier     *string   `json:"tier"`
+	Queues   []string  `json:"queues"`
+	Roles    []string  `json:"roles"`
+	Scopes   []string  `json:"scopes" doc:"of a system's key"`
+	Presence *Presence `json:"presence"`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (Me) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	nullable(s, "presence")
+	return s
+}
+
+// Staff is everybody.
+type Staff struct {
+	Items []Person `json:"items"`
+}
+
+type presenceBody struct {
+	State string `json:"state" enum:"available,busy,away,offline"`
+}
+
+func (a *API) peopleOperations() []*operation {
+	return []*operation{
+		{
+			method: http.MethodGet, path: "/v1/staff", id: "staff", tag: "people", summary: "Who works here",
+			answers: []reply{{http.StatusOK, "everybody, by id", Staff{}, ""}},
+			serve:   a.listStaff,
+		},
+		{
+			method: http.MethodGet, path: "/v1/me", id: "me", tag: "people", summary: "Who the caller is",
+			answers: []reply{{http.StatusOK, "the caller", Me{}, ""}},
+			serve:   a.me,
+		},
+		{
+			method: http.MethodPut, path: "/v1/me/presence", id: "presence", tag: "people", summary: "Say whether you are free",
+			doc:     "Lapses to `offline` 15 minutes after the last renewal.",
+			body:    presenceBody{},
+			answers: []reply{{http.StatusOK, "what was said", Presence{}, ""}},
+			serve:   a.setPresence,
+		},
+	}
+}
+
+func presenceOf(p book.Presence) Presence {
+	if p.State == book.Offline {
+		p.Until = callback.Instant{} // it has lapsed, or holds until something else is said
+	}
+	return Presence{StaffID: p.StaffID, State: null(string(p.State)), Until: p.Until}
+}
+
+// presences are those of everybody who ever said something.
+func (a *API) presences(ctx context.Context) (map[string]book.Presence, error) {
+	all, err := a.book.Presences(ctx, a.instant())
+	if err != nil {
+		return nil, err
+	}
+	by := make(map[string]book.Presence, len(all))
+	for _, p := range all {
+		by[p.StaffID] = p
+	}
+	return by, nil
+}
+
+func presenceIn(by map[string]book.Presence, id string) Presence {
+	p := by[id]
+	p.StaffID = id
+	return presenceOf(p)
+}
+
+func (a *API) listStaff(ctx context.Context, r *request) (*answer, error) {
+	if err := r.who.mayRead(); err != nil {
+		return nil, err
+	}
+	everybody, err := a.people.everybody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	present, err := a.presences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	given := Staff{Items: []Person{}}
+	for _, id := range slices.Sorted(maps.Keys(everybody)) {
+		s := everybody[id]
+		p := Person{
+			ID: s.ID, Name: s.Name, Tier: s.Tier, Queues: list(s.Queues), ReportsTo: null(s.ReportsTo), Shift: null(s.ShiftName),
+			Roles: list(s.Roles), Presence: presenceIn(present, id),
+		}
+		if s.Capacity > 0 {
+			p.Capacity = &s.Capacity
+		}
+		given.Items = append(given.Items, p)
+	}
+	return ok(given)
+}
+
+func (a *API) me(ctx context.Context, r *request) (*answer, error) {
+	s := r.who.Staff
+	if s == nil {
+		return ok(Me{ID: r.who.ID, Name: r.who.ID, Queues: []string{}, Roles: []string{}, Scopes: list(r.who.Scopes)})
+	}
+	present, err := a.presences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := presenceIn(present, s.ID)
+	return ok(Me{
+		ID: s.ID, Name: s.Name, Tier: null(s.Tier), Queues: list(s.Queues), Roles: list(s.Roles), Scopes: list(r.who.Scopes), Presence: &p,
+	})
+}
+
+func (a *API) setPresence(ctx context.Context, r *request) (*answer, error) {
+	b, err := decode[presenceBody](a, r)
+	if err == nil {
+		err = r.who.mayRead()
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.book.SetPresence(ctx, r.who.ID, book.PresenceState(b.State), a.instant())
+	if err != nil {
+		return nil, err
+	}
+	if p.State == book.Available {
+		a.cameFree(r.who.ID)
+	}
+	return ok(presenceOf(p))
+}
+
+// cameFree has the callbacks that wait for a draw in somebody's queues draw
+// again (R21). They do so by themselves too, a little later.
+func (a *API) cameFree(staffID string) {
+	a.later.do(func(ctx context.Context) {
+		everybody, err := a.people.everybody(ctx)
+		s := everybody[staffID]
+		if err != nil || s == nil || len(s.Queues) == 0 {
+			return
+		}
+		waiting, err := a.book.DrawWaits(ctx, s.Queues)
+		if err != nil {
+			return
+		}
+		for _, id := range waiting[:min(len(waiting), nudges)] {
+			if err := a.engine.CandidateAvailable(ctx, id); err != nil && ctx.Err() != nil {
+				return
+			}
+		}
+	})
+}
+
+// nudges is how many waiting callbacks are told that somebody came free: one
+// person rarely takes more.
+const nudges = 20

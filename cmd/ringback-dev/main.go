@@ -1,0 +1,238 @@
+// Command ringback-dev is the whole desk in one process, for a first look and
+// for development: an embedded Temporal with its Web UI, an embedded database,
+// the API and a worker. Everything durable is in one folder; it survives
+// kill -9 and goes on from there.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "time/tzdata" // calendars need no zone files on the machine
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"ringback/api"
+	"ringback/cmd/internal/cli"
+	"ringback/config"
+	"ringback/engine"
+	"ringback/engine/embedded"
+	"ringback/observe"
+	"ringback/serve"
+	"ringback/store"
+)
+
+func main() { cli.Main(command()) }
+
+func command() *cobra.Command {
+	var source config.Source
+	root := &cobra.Command{
+		Use:   "ringback-dev",
+		Short: "The whole desk in one process",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := cli.Load(source)
+			if err != nil {
+				return err
+			}
+			server := &cfg.Settings.Server
+			if !server.Loopback() {
+				return cli.Mistake("--listen %s: expected a loopback address: anybody could sign in as anybody", server.Listen)
+			}
+			server.DevTokens = true
+			return run(cmd.Context(), cfg, cmd.OutOrStdout())
+		},
+	}
+	source.AddFlags(root.PersistentFlags(), "server.listen", "embedded.data", "embedded.temporal_port", "embedded.ui_port", "telemetry.log_level", "telemetry.otlp_endpoint")
+	desk := func(ctx context.Context, server string) (*cli.Desk, error) { return open(ctx, source, server) }
+	root.AddCommand(tourCommand(&source), cli.Audit(desk, true))
+	return root
+}
+
+// run serves the desk until ctx is done.
+func run(ctx context.Context, cfg *config.Config, out io.Writer) error {
+	return with(ctx, cfg, func(ctx context.Context, p *process) error {
+		return p.serve(ctx, func(base string) { p.greet(out, base) })
+	})
+}
+
+// process is the embedded desk: its parts, started.
+type process struct {
+	*serve.Desk
+	server *embedded.Server
+}
+
+// with starts the parts, hands them to do, and stops them.
+func with(ctx context.Context, cfg *config.Config, do func(context.Context, *process) error) (err error) {
+	settings := &cfg.Settings
+	logger := observe.Logger(os.Stderr, settings.Telemetry.LogLevel)
+	interceptors, flush, err := observe.Tracing(ctx, settings.Telemetry.OTLPEndpoint, "ringback-dev")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, flush(context.WithoutCancel(ctx))) }()
+
+	data := settings.Embedded.Data
+	p := &process{}
+	registry := observe.Registry()
+	var starting errgroup.Group
+	starting.Go(func() (err error) {
+		p.server, err = embedded.Start(ctx, embedded.Config{
+			DataDir: data, Port: settings.Embedded.TemporalPort, UIPort: settings.Embedded.UIPort,
+			Namespace: settings.Temporal.Namespace, Logger: logger,
+		})
+		return err
+	})
+	var book *store.Store
+	starting.Go(func() (err error) {
+		book, err = openBook(ctx, data)
+		return err
+	})
+	err = starting.Wait()
+	if p.server != nil {
+		defer func() { err = errors.Join(err, p.server.Stop()) }()
+	}
+	if book != nil {
+		defer func() { err = errors.Join(err, book.Close()) }()
+	}
+	if err != nil {
+		return err
+	}
+	c, err := engine.Dial(ctx, engine.Config{
+		Address: p.server.Address(), Namespace: settings.Temporal.Namespace,
+		Logger: logger, MetricsHandler: engine.Metrics(registry), Interceptors: interceptors,
+		DialOptions: []grpc.DialOption{api.WatchSends()},
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	p.Desk = &serve.Desk{Config: cfg, Store: book, Client: c, Logger: logger, Registry: registry}
+	if ui := p.server.UIAddress(); ui != "" {
+		p.TemporalUI = "http://" + ui
+	}
+	return do(ctx, p)
+}
+
+// openBook opens the embedded database, up to date.
+func openBook(ctx context.Context, data string) (*store.Store, error) {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, fmt.Errorf("the data folder: %w", err)
+	}
+	book, err := store.OpenSQLite(ctx, filepath.Join(data, "desk.db"), store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := book.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, book.Close())
+	}
+	return book, nil
+}
+
+// serve runs API and worker until ctx is done; ready is told the address once
+// both are there.
+func (p *process) serve(ctx context.Context, ready func(base string)) error {
+	if err := p.Introduce(ctx); err != nil {
+		return err
+	}
+	listen, err := net.Listen("tcp", p.Config.Settings.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return p.API(ctx, listen) })
+	running.Go(func() error { return p.Work(ctx) })
+	ready("http://" + listen.Addr().String())
+	return running.Wait()
+}
+
+// greet says where everything is, who can sign in, and what to try first.
+func (p *process) greet(out io.Writer, base string) {
+	fmt.Fprintf(out, "%s is open.\n\n", p.Config.Organization)
+	fmt.Fprintf(out, "  API          %s/v1/callbacks   (%s/docs)\n", base, base)
+	if ui := p.TemporalUI; ui != "" {
+		fmt.Fprintf(out, "  Temporal UI  %s\n", ui)
+	}
+	fmt.Fprintf(out, "  Temporal     %s\n", p.server.Address())
+	fmt.Fprintf(out, "  data         %s\n\nSign in with one of these tokens:\n\n", p.Config.Settings.Embedded.Data)
+	for _, s := range p.Config.Staff {
+		fmt.Fprintf(out, "  %-16s %s, %s\n", "dev:"+s.ID, s.Name, s.Tier)
+	}
+	if policy, creator := p.first(); creator != "" {
+		fmt.Fprintf(out, `
+Promise a callback:
+
+  curl -sS %s/v1/callbacks -H 'Authorization: Bearer dev:%s' -H 'Content-Type: application/json' \
+    -d '{"policy": "%s", "customer": {"name": "Ada Example", "phone": "+442079460123"}, "reason": "Wants to speak to a supervisor"}'
+
+`, base, creator, policy)
+	}
+}
+
+// first is the first policy without required fields, and who may promise under it.
+func (p *process) first() (policy, creator string) {
+	lowest := 0
+	for _, s := range p.Config.Staff {
+		if len(s.Roles) == 0 && (creator == "" || s.Rank < lowest) {
+			creator, lowest = s.ID, s.Rank
+		}
+	}
+	for _, name := range p.Config.PolicyNames {
+		if len(p.Config.Policies[name].Fields) == 0 {
+			return name, creator
+		}
+	}
+	return "", ""
+}
+
+// open opens the desk's data for an auditor: with nothing else running, or,
+// given the address of a running desk, beside it.
+func open(ctx context.Context, source config.Source, server string) (*cli.Desk, error) {
+	cfg, err := cli.Load(source)
+	if err != nil {
+		return nil, err
+	}
+	settings := &cfg.Settings
+	if server == "" {
+		settings.Embedded.TemporalPort, settings.Embedded.UIPort = 0, 0
+		return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
+			return with(ctx, cfg, func(ctx context.Context, p *process) error {
+				ready(p.Desk)
+				<-ctx.Done()
+				return nil
+			})
+		})
+	}
+	if err := cli.Running(ctx, server); err != nil {
+		return nil, err
+	}
+	logger := observe.Logger(os.Stderr, slog.LevelWarn)
+	return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
+		book, err := store.OpenSQLite(ctx, filepath.Join(settings.Embedded.Data, "desk.db"), store.Options{})
+		if err != nil {
+			return err
+		}
+		defer book.Close()
+		dialling, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		c, err := engine.Dial(dialling, engine.Config{
+			Address: fmt.Sprintf("127.0.0.1:%d", settings.Embedded.TemporalPort), Namespace: settings.Temporal.Namespace, Logger: logger,
+		})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		ready(&serve.Desk{Config: cfg, Store: book, Client: c, Logger: logger, Registry: observe.Registry()})
+		<-ctx.Done()
+		return nil
+	})
+}

@@ -1,0 +1,225 @@
+// Command ringback is the desk in production: each process scaled on its own,
+// on an existing Temporal cluster and PostgreSQL.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	_ "time/tzdata" // calendars need no zone files on the machine
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"ringback/api"
+	"ringback/cmd/internal/cli"
+	"ringback/config"
+	"ringback/engine"
+	"ringback/observe"
+	"ringback/serve"
+	"ringback/store"
+)
+
+func main() { cli.Main(command()) }
+
+func command() *cobra.Command {
+	var source config.Source
+	root := &cobra.Command{Use: "ringback", Short: "A desk on which no promised callback is ever forgotten"}
+	source.AddFlags(root.PersistentFlags(),
+		"server.listen", "server.metrics_listen", "server.dev_tokens", "database.url",
+		"temporal.address", "temporal.namespace", "temporal.task_queue", "temporal.tls.enabled",
+		"temporal.tls.cert", "temporal.tls.key", "temporal.tls.ca", "temporal.tls.server_name",
+		"telemetry.log_level", "telemetry.otlp_endpoint",
+	)
+	desk := func(ctx context.Context, _ string) (*cli.Desk, error) {
+		return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
+			return with(ctx, source, "audit", func(ctx context.Context, d *serve.Desk) error {
+				ready(d)
+				<-ctx.Done()
+				return nil
+			})
+		})
+	}
+	root.AddCommand(
+		run(&source, "api", "Serve the HTTP API", serveAPI),
+		run(&source, "worker", "Run the workflows, their activities and the sweeper", work),
+		migrateCommand(&source), healthCommand(&source),
+		cli.Audit(desk, false),
+	)
+	return root
+}
+
+func run(source *config.Source, name, short string, do func(context.Context, *serve.Desk) error) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return with(cmd.Context(), *source, name, do)
+	}}
+}
+
+// with connects to the database and, lazily, to Temporal, and hands the desk
+// to do. A process starts while the cluster is away; an unmigrated database stops it.
+func with(ctx context.Context, source config.Source, service string, do func(context.Context, *serve.Desk) error) (err error) {
+	cfg, err := cli.Load(source)
+	if err != nil {
+		return err
+	}
+	settings := &cfg.Settings
+	logger := observe.Logger(os.Stderr, settings.Telemetry.LogLevel)
+	interceptors, flush, err := observe.Tracing(ctx, settings.Telemetry.OTLPEndpoint, "ringback-"+service)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, flush(context.WithoutCancel(ctx))) }()
+	book, err := openBook(ctx, settings)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	if err := book.CheckVersion(ctx); err != nil {
+		return err
+	}
+	registry := observe.Registry()
+	dial := connection(settings)
+	dial.Logger, dial.MetricsHandler, dial.Interceptors = logger, engine.Metrics(registry), interceptors
+	dial.DialOptions = []grpc.DialOption{api.WatchSends()}
+	c, err := engine.DialLazy(dial)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	d := &serve.Desk{Config: cfg, Store: book, Client: c, Logger: logger, Registry: registry}
+	if err := d.Introduce(ctx); err != nil {
+		return err
+	}
+	return do(ctx, d)
+}
+
+func openBook(ctx context.Context, settings *config.Settings) (*store.Store, error) {
+	if settings.Database.URL == "" {
+		return nil, cli.Mistake("RINGBACK_DATABASE_URL or --database-url: expected the URL of a PostgreSQL database")
+	}
+	return store.OpenPostgres(ctx, string(settings.Database.URL), store.Options{})
+}
+
+func connection(settings *config.Settings) engine.Config {
+	t := settings.Temporal
+	return engine.Config{
+		Address: t.Address, Namespace: t.Namespace, TaskQueue: t.TaskQueue,
+		TLS: engine.TLS{Enabled: t.TLS.Enabled, CertFile: t.TLS.Cert, KeyFile: t.TLS.Key, CAFile: t.TLS.CA, ServerName: t.TLS.ServerName},
+	}
+}
+
+// serveAPI serves HTTP. Until people can sign in, it knows development tokens
+// only, and those never leave this machine.
+func serveAPI(ctx context.Context, d *serve.Desk) error {
+	server := &d.Config.Settings.Server
+	if !server.Loopback() {
+		return cli.Mistake("--listen %s: expected a loopback address: there is no sign-in yet that could be trusted beyond it", server.Listen)
+	}
+	server.DevTokens = true
+	l, err := net.Listen("tcp", server.Listen)
+	if err != nil {
+		return err
+	}
+	d.Logger.Info("serving", "listen", l.Addr().String())
+	return d.API(ctx, l)
+}
+
+// work runs the worker, with health and metrics beside it.
+func work(ctx context.Context, d *serve.Desk) error {
+	l, err := net.Listen("tcp", d.Config.Settings.Server.WorkerListen())
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.Registry, promhttp.HandlerOpts{Registry: d.Registry}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := ready(r.Context(), d.Store, d.Client); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	beside := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return d.Work(ctx) })
+	running.Go(func() error {
+		if err := beside.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	running.Go(func() error {
+		<-ctx.Done()
+		return beside.Close()
+	})
+	d.Logger.Info("working", "listen", l.Addr().String())
+	return running.Wait()
+}
+
+func ready(ctx context.Context, book *store.Store, c client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return errors.Join(book.Ping(ctx), engine.Healthy(ctx, c))
+}
+
+func migrateCommand(source *config.Source) *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database and Temporal's namespace up to date",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			cfg, err := cli.Load(*source)
+			if err != nil {
+				return err
+			}
+			book, err := openBook(ctx, &cfg.Settings)
+			if err != nil {
+				return err
+			}
+			defer book.Close()
+			if err := book.Migrate(ctx); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "The database is up to date.")
+			c, err := engine.Dial(ctx, connection(&cfg.Settings))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if err := engine.Prepare(ctx, c, cfg.Settings.Temporal.Namespace, 0); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "The namespace %s and its search attributes are ready.\n", cfg.Settings.Temporal.Namespace)
+			return nil
+		},
+	}
+}
+
+func healthCommand(source *config.Source) *cobra.Command {
+	var url string
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask a running process whether it is ready; exit 0 if so",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if url == "" {
+				cfg, err := cli.Load(*source)
+				if err != nil {
+					return err
+				}
+				url = "http://" + cfg.Settings.Server.WorkerListen()
+			}
+			return cli.Running(cmd.Context(), url)
+		},
+	}
+	cmd.Flags().StringVar(&url, "url", "", "`URL` of the process; where this environment's would listen, if empty")
+	return cmd
+}

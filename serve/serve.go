@@ -1,0 +1,111 @@
+// Package serve assembles the processes of a desk from their parts: it is the
+// one place that knows everybody. The commands in cmd choose what runs where.
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"go.temporal.io/sdk/client"
+
+	"ringback/api"
+	"ringback/audit"
+	"ringback/config"
+	"ringback/store"
+	"ringback/worker"
+)
+
+// Desk is what every process of a desk shares.
+type Desk struct {
+	Config   *config.Config
+	Store    *store.Store
+	Client   client.Client
+	Logger   *slog.Logger
+	Registry *prometheus.Registry
+	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
+	TemporalUI string
+}
+
+// Introduce writes what the configuration says of people into the database, so
+// that draws and reservations find them.
+func (d *Desk) Introduce(ctx context.Context) error {
+	if d.Config.Staff == nil {
+		return nil // people come from elsewhere
+	}
+	if err := d.Store.SyncStaff(ctx, d.Config.Staff); err != nil {
+		return fmt.Errorf("introducing the staff: %w", err)
+	}
+	return nil
+}
+
+// API serves HTTP on the listener until ctx is done and every request under
+// way has been answered.
+func (d *Desk) API(ctx context.Context, l net.Listener) error {
+	settings := d.Config.Settings
+	options := api.Options{
+		Book:      d.Store,
+		Engine:    api.NewTemporalEngine(d.Client, settings.Temporal.TaskQueue),
+		Auditor:   auditor{d.Auditor()},
+		Config:    api.Config{Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers},
+		DevTokens: settings.Server.DevTokens,
+		Listen:    l.Addr().String(),
+		Logger:    d.Logger,
+		Registry:  d.Registry,
+		Tracer:    otel.GetTracerProvider(),
+	}
+	if d.TemporalUI != "" {
+		options.TemporalUI = d.TemporalUI + "/namespaces/" + settings.Temporal.Namespace + "/workflows"
+	}
+	a, err := api.New(options)
+	if err != nil {
+		return err
+	}
+	return a.Serve(ctx, l)
+}
+
+// Work runs workflows, activities and the sweeper until ctx is done; tasks
+// under way are finished first.
+func (d *Desk) Work(ctx context.Context) error {
+	failed := make(chan error, 1)
+	w := worker.New(d.Client, worker.Options{
+		TaskQueue:    d.Config.Settings.Temporal.TaskQueue,
+		ReadModel:    d.Store,
+		Ledger:       d.Store,
+		OnFatalError: func(err error) { failed <- err },
+	})
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("starting the worker: %w", err)
+	}
+	defer w.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return fmt.Errorf("the worker stopped: %w", err)
+	}
+}
+
+// Auditor returns an auditor of this desk.
+func (d *Desk) Auditor() *audit.Auditor {
+	return audit.New(audit.Options{
+		Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace, Book: d.Store, Logger: d.Logger,
+	})
+}
+
+// auditor answers the API's auditors.
+type auditor struct{ *audit.Auditor }
+
+// History implements api.Auditor.
+func (a auditor) History(ctx context.Context, callbackID string) ([]byte, error) {
+	return a.HistoryJSON(ctx, callbackID)
+}
+
+// Replay implements api.Auditor.
+func (a auditor) Replay(ctx context.Context, callbackID string) (api.Verdict, error) {
+	v, err := a.Verdict(ctx, callbackID)
+	return api.Verdict(v), err
+}
