@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -155,6 +156,7 @@ func serveTLS(t *testing.T, files certificates) string {
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{pair}, ClientCAs: authorities, ClientAuth: tls.RequireAndVerifyClientCert,
 	})))
+	workflowservice.RegisterWorkflowServiceServer(server, systemInfo{})
 	checks := health.NewServer()
 	checks.SetServingStatus("temporal.api.workflowservice.v1.WorkflowService", healthpb.HealthCheckResponse_SERVING)
 	healthpb.RegisterHealthServer(server, checks)
@@ -163,4 +165,15 @@ func serveTLS(t *testing.T, files certificates) string {
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 	return listener.Addr().String()
+}
+
+// systemInfo is as much of Temporal as the SDK asks for when it connects.
+type systemInfo struct {
+	workflowservice.UnimplementedWorkflowServiceServer
+}
+
+func (systemInfo) GetSystemInfo(
+	context.Context, *workflowservice.GetSystemInfoRequest,
+) (*workflowservice.GetSystemInfoResponse, error) {
+	return &workflowservice.GetSystemInfoResponse{}, nil
 }

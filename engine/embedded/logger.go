@@ -24,11 +24,9 @@ var (
 	_ log.WithLogger = serverLogger{}
 )
 
-// noise are warnings and errors that tell nothing in a server of one process: each is expected at every start or stop.
+// noise are warnings that tell nothing in a server of one process, each of them at every start.
 var noise = []string{
-	"Not using any authorizer and flag `--allow-no-auth` not detected",
-	"poll for activity task failed",
-	"error in prometheus",
+	"HTTP API port has not been set", // Nexus, which the desk does not use
 }
 
 func (l serverLogger) Debug(string, ...tag.Tag) {}
@@ -67,7 +65,7 @@ func (l serverLogger) say(level slog.Level, msg string, tags []tag.Tag) {
 }
 
 func (l serverLogger) log(level slog.Level, msg string, tags []tag.Tag) {
-	l.slog.Log(context.Background(), level, msg, attrs(tags)...)
+	l.slog.Log(context.Background(), level, msg, attrs(tags)...) //nolint:sloglint // the server's own words
 }
 
 func attrs(tags []tag.Tag) []any {

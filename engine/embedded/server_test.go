@@ -2,8 +2,10 @@ package embedded_test
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -107,10 +110,17 @@ func TestGoesOnWithItsDataAfterRestart(t *testing.T) {
 	t.Logf("stopped in %v", time.Since(stopping))
 	require.NoError(t, server.Stop(), "a second stop does nothing")
 
-	// The checkpoint leaves the whole in the one file.
-	require.FileExists(t, filepath.Join(cfg.DataDir, "temporal.db"))
+	// At rest the database is its two files alone, wherever they are.
+	for _, name := range []string{"temporal.db", "temporal-visibility.db"} {
+		require.FileExists(t, filepath.Join(cfg.DataDir, name))
+		if info, err := os.Stat(filepath.Join(cfg.DataDir, name+"-wal")); err == nil {
+			require.Zero(t, info.Size())
+		}
+	}
+	moved := filepath.Join(t.TempDir(), "moved")
+	require.NoError(t, os.Rename(cfg.DataDir, moved))
 
-	server = startServer(t, cfg)
+	server = startServer(t, embedded.Config{DataDir: moved})
 	c = dial(t, server)
 	w = startWorker(t, c)
 	defer w.Stop()
@@ -119,6 +129,40 @@ func TestGoesOnWithItsDataAfterRestart(t *testing.T) {
 	require.NoError(t, c.GetWorkflow(t.Context(), "callback/1", run.GetRunID()).Get(t.Context(), &sum))
 	require.Equal(t, 5, sum)
 	require.WithinDuration(t, due, time.Now(), 2*time.Second)
+	found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+		Query: "RingbackStatus = 'queued'",
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, found.GetCount(), "what was searchable before the move is so after it")
+}
+
+func TestReplacedDataIsNotTheOldData(t *testing.T) {
+	t.Parallel()
+	cfg := embedded.Config{DataDir: filepath.Join(t.TempDir(), "data")}
+	server := startServer(t, cfg)
+	_, err := dial(t, server).ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID: "callback/1", TaskQueue: engine.DefaultTaskQueue,
+	}, "promise", time.Hour)
+	require.NoError(t, err)
+	require.NoError(t, server.Stop())
+	require.NoError(t, os.RemoveAll(cfg.DataDir))
+
+	_, err = dial(t, startServer(t, cfg)).DescribeWorkflowExecution(t.Context(), "callback/1", "")
+	var absent *serviceerror.NotFound
+	require.ErrorAs(t, err, &absent)
+}
+
+func TestRefusesAnotherSchema(t *testing.T) {
+	t.Parallel()
+	cfg := embedded.Config{DataDir: t.TempDir()}
+	require.NoError(t, startServer(t, cfg).Stop())
+	db, err := sql.Open("sqlite", filepath.Join(cfg.DataDir, "temporal.db"))
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "UPDATE ringback_schema SET main = '99'")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	_, err = embedded.Start(t.Context(), cfg)
+	require.ErrorContains(t, err, "has the tables of Temporal schema 99/")
 }
 
 func TestNamespaceIsReady(t *testing.T) {

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"maps"
-	"os"
 	"time"
 
 	"go.temporal.io/server/common/dynamicconfig"
@@ -18,7 +17,7 @@ func dynamicConfig(overrides map[string]any) dynamicconfig.StaticClient {
 		"matching.numTaskqueueReadPartitions":  1,
 		"matching.numTaskqueueWritePartitions": 1,
 
-		// The queues of a shard take 512 workers each by default; behind one SQLite connection they would only wait.
+		// The queues of a shard take 512 workers each by default; behind SQLite's one writer they would only wait.
 		"history.transferProcessorSchedulerWorkerCount":    workers,
 		"history.timerProcessorSchedulerWorkerCount":       workers,
 		"history.visibilityProcessorSchedulerWorkerCount":  workers,
@@ -29,14 +28,15 @@ func dynamicConfig(overrides map[string]any) dynamicconfig.StaticClient {
 		// of which there is one.
 		"history.timerProcessorMaxTimeShift": 10 * time.Millisecond,
 
+		// A timer task that a workflow's progress has made needless, such as the time-out of every workflow task, goes
+		// with it instead of being read and thrown away when it is due.
+		"history.enableBestEffortDeleteTasksOnWorkflowUpdate": true,
+
 		// Health signals would compute percentiles over every database call for a load shedder that is off.
 		"system.persistenceHealthSignalMetricsEnabled":     false,
 		"system.persistenceHealthSignalAggregationEnabled": false,
 		"system.historyHealthSignalMetricsEnabled":         false,
 	})
-	if os.Getenv("X_UNTUNED") != "" {
-		values = map[string]any{}
-	}
 	maps.Copy(values, overrides)
 	return asDynamic(values)
 }
