@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"ringback/book"
+	"ringback/callback"
+)
+
+// scanView scans the first row of a query of c.state and intakeColumns, after
+// what else is asked for first; book.ErrNotFound where there is none.
+func scanView(query *gorm.DB) (book.View, error) {
+	var state document[*callback.Callback]
+	var original intakeRow
+	if err := one(query, append([]any{&state}, original.columns()...)...); err != nil {
+		return book.View{}, err
+	}
+	return book.View{State: state.of, Intake: original.intake()}, nil
+}
+
+// Callback returns one callback.
+func (s *Store) Callback(ctx context.Context, id string) (v book.View, err error) {
+	err = s.read(ctx, "read a callback", func(db *gorm.DB) error {
+		v, err = scanView(db.Raw(`SELECT c.state, `+intakeColumns+`
+			FROM callbacks c JOIN intakes i ON i.callback_id = c.id
+			WHERE c.id = ?`, id))
+		return err
+	})
+	return v, err
+}
+
+// List returns one page of at most limit callbacks, 1 or more. It starts at the
+// beginning, or after the page whose NextCursor is given; a cursor of another
+// sort or filter, or none of this store's, is book.ErrBadCursor. A callback
+// whose place in the order does not change while the pages are read is on
+// exactly one of them.
+func (s *Store) List(ctx context.Context, f book.Filter, order book.Sort, limit int, cursor string) (book.Page, error) {
+	key, err := s.HashKey(ctx)
+	if err != nil {
+		return book.Page{}, err
+	}
+	var page book.Page
+	err = s.read(ctx, "list callbacks", func(db *gorm.DB) error {
+		list := s.filter(db.Table("callbacks AS c").Joins("JOIN intakes AS i ON i.callback_id = c.id"), f)
+		if cursor != "" {
+			after, err := openCursor(key, f, order, cursor)
+			if err != nil {
+				return err
+			}
+			list = after.apply(list, order)
+		}
+		switch order {
+		case book.SortDueAt:
+			list = list.Order("c.ahead, c.due_order, c.id")
+		case book.SortRequestedAt:
+			list = list.Order("c.requested_at DESC, c.id DESC")
+		default:
+			return fmt.Errorf("there is no order %q", order)
+		}
+		list = list.Select(`c.ahead, c.due_order, c.requested_at, c.state, ` + intakeColumns).Limit(limit + 1)
+
+		var last position
+		return each(list, func(rows *sql.Rows) error {
+			if len(page.Items) == limit {
+				page.NextCursor = last.cursor(key, f, order)
+				return nil
+			}
+			var due, requested instant
+			var state document[*callback.Callback]
+			var original intakeRow
+			into := append([]any{&last.Ahead, &due, &requested, &state}, original.columns()...)
+			if err := rows.Scan(into...); err != nil {
+				return err
+			}
+			last.DueOrder, last.RequestedAt, last.ID = due.Instant, requested.Instant, original.CallbackID
+			page.Items = append(page.Items, book.View{State: state.of, Intake: original.intake()})
+			return nil
+		})
+	})
+	if err != nil {
+		return book.Page{}, err
+	}
+	return page, nil
+}
+
+func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
+	oneOf := func(column string, values []string) {
+		if len(values) > 0 {
+			list = list.Where(column+" IN ?", values)
+		}
+	}
+	status := make([]string, len(f.Status))
+	for i, st := range f.Status {
+		status[i] = string(st)
+	}
+	oneOf("c.status", status)
+	oneOf("c.tier", f.Tier)
+	oneOf("c.queue", f.Queue)
+	oneOf("c.policy", f.Policy)
+	oneOf("c.owner", f.Owner)
+	oneOf("c.assignee", f.Assignee)
+	if openOnly(f) {
+		list = list.Where("c.closed_at IS NULL") // what the index of open ones is for
+	}
+	if f.Customer != "" {
+		list = list.Where("i.customer_ref = ? AND i.customer_ref <> ''", f.Customer)
+	}
+	if f.Source != "" {
+		system, ref, both := strings.Cut(f.Source, ":")
+		list = list.Where("i.source_system = ? AND i.source_system <> ''", system)
+		if both {
+			list = list.Where("i.source_ref = ?", ref)
+		}
+	}
+	if f.Tag != "" {
+		list = list.Where("c.id IN (SELECT callback_id FROM tags WHERE tag = ?)", f.Tag)
+	}
+	if f.Overdue != nil {
+		list = list.Where("c.overdue = ?", *f.Overdue)
+	}
+	if !f.DueBefore.IsZero() {
+		list = list.Where("c.due_at < ?", instant{f.DueBefore})
+	}
+	if f.Q != "" {
+		list = s.matching(list, f.Q)
+	}
+	return list
+}
+
+// openOnly tells filters that no closed callback passes.
+func openOnly(f book.Filter) bool {
+	if f.Overdue != nil && *f.Overdue {
+		return true
+	}
+	return len(f.Status) > 0 && !slices.ContainsFunc(f.Status, callback.Status.Closed)
+}
+
+// position is that of an item in a list.
+type position struct {
+	Ahead       int              `json:"a,omitempty"`
+	DueOrder    callback.Instant `json:"d,omitzero"`
+	RequestedAt callback.Instant `json:"r,omitzero"`
+	ID          string           `json:"i"`
+}
+
+func (p position) apply(list *gorm.DB, order book.Sort) *gorm.DB {
+	if order == book.SortRequestedAt {
+		return list.Where("(c.requested_at, c.id) < (?, ?)", instant{p.RequestedAt}, p.ID)
+	}
+	return list.Where("(c.ahead, c.due_order, c.id) > (?, ?, ?)", p.Ahead, instant{p.DueOrder}, p.ID)
+}
+
+const sealSize = 12 // bytes
+
+// cursor is a position, sealed with the sort and the filters it belongs to.
+func (p position) cursor(key []byte, f book.Filter, order book.Sort) string {
+	if order == book.SortRequestedAt {
+		p.Ahead, p.DueOrder = 0, callback.Instant{}
+	} else {
+		p.RequestedAt = callback.Instant{}
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // it has nothing that cannot be marshalled
+	}
+	return base64.RawURLEncoding.EncodeToString(append(seal(key, f, order, b), b...))
+}
+
+func openCursor(key []byte, f book.Filter, order book.Sort, cursor string) (position, error) {
+	var p position
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) < sealSize || !hmac.Equal(b[:sealSize], seal(key, f, order, b[sealSize:])) {
+		return p, book.ErrBadCursor
+	}
+	if err := json.Unmarshal(b[sealSize:], &p); err != nil {
+		return p, errors.Join(book.ErrBadCursor, err)
+	}
+	return p, nil
+}
+
+func seal(key []byte, f book.Filter, order book.Sort, position []byte) []byte {
+	for _, values := range []*[]string{&f.Tier, &f.Queue, &f.Policy, &f.Owner, &f.Assignee} {
+		*values = slices.Sorted(slices.Values(*values))
+	}
+	f.Status = slices.Sorted(slices.Values(f.Status))
+	filters, err := json.Marshal(f)
+	if err != nil {
+		panic(err) // as above
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "cursor\n%s\n%s\n%s", order, filters, position)
+	return mac.Sum(nil)[:sealSize]
+}
+
+// SameCustomer returns the open callbacks of a customer, by reference where
+// there is one and by phone number otherwise, the oldest promise first.
+func (s *Store) SameCustomer(ctx context.Context, c book.Customer, except string) (ids []string, err error) {
+	by, value := "i.customer_ref", c.Ref
+	if value == "" {
+		by, value = "i.customer_phone", c.Phone
+	}
+	if value == "" {
+		return nil, nil
+	}
+	err = s.read(ctx, "list a customer's callbacks", func(db *gorm.DB) error {
+		ids, err = column[string](db.Raw(`SELECT c.id FROM intakes i JOIN callbacks c ON c.id = i.callback_id
+			WHERE `+by+` = ? AND `+by+` <> '' AND c.closed_at IS NULL AND c.id <> ?
+			ORDER BY c.due_order, c.id`, value, except))
+		return err
+	})
+	return ids, err
+}

@@ -1,0 +1,242 @@
+-- +goose Up
+
+-- Originals: what was asked and said. Kept and backed up, never derived (R25).
+
+CREATE TABLE intakes (
+    callback_id        text PRIMARY KEY,
+    policy             text NOT NULL,
+    policy_hash        text NOT NULL,
+    customer_ref       text NOT NULL,
+    customer_name      text NOT NULL,
+    customer_phone     text NOT NULL,
+    customer_email     text NOT NULL,
+    customer_time_zone text NOT NULL,
+    reason             text NOT NULL,
+    source_system      text NOT NULL,
+    source_ref         text NOT NULL,
+    source_url         text NOT NULL,
+    lob                text NOT NULL,
+    transfer_tier      text NOT NULL,
+    transfer_outcome   text NOT NULL,
+    fields             text NOT NULL,
+    parent             text NOT NULL,
+    requested_by       text NOT NULL,
+    requested_at       text,
+    scheduled_for      text
+) STRICT;
+CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
+CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
+CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
+
+-- seq is that of the first event that names the text; until there is one it is staged, and shown to nobody.
+CREATE TABLE texts (
+    id          text PRIMARY KEY,
+    callback_id text NOT NULL,
+    errand_id   text NOT NULL,
+    kind        text NOT NULL,
+    author      text NOT NULL,
+    body        text NOT NULL,
+    created_at  text NOT NULL,
+    seq         integer
+) STRICT;
+CREATE INDEX texts_callback ON texts (callback_id, seq);
+CREATE INDEX texts_staged ON texts (errand_id, created_at) WHERE seq IS NULL;
+
+CREATE TABLE policies (
+    hash   text PRIMARY KEY,
+    policy text NOT NULL
+) STRICT;
+
+CREATE TABLE histories (
+    callback_id text NOT NULL,
+    run_id      text NOT NULL,
+    closed_at   text NOT NULL,
+    history     blob NOT NULL,
+    PRIMARY KEY (callback_id, run_id)
+) STRICT;
+
+CREATE TABLE settings (
+    name  text PRIMARY KEY,
+    value blob NOT NULL
+) STRICT;
+
+-- Commands on their way through the engine.
+
+CREATE TABLE errands (
+    id              text PRIMARY KEY,
+    principal       text NOT NULL,
+    path            text NOT NULL,
+    idempotency_key text NOT NULL,
+    digest          text NOT NULL,
+    callback_id     text NOT NULL,
+    command         text NOT NULL,
+    created_at      text NOT NULL,
+    lease_until     text,
+    answered_at     text,
+    answer_status   integer NOT NULL DEFAULT 0,
+    answer_location text NOT NULL DEFAULT '',
+    answer_etag     text NOT NULL DEFAULT '',
+    answer_body     blob
+) STRICT;
+CREATE INDEX errands_open ON errands (created_at, id) WHERE answered_at IS NULL;
+CREATE INDEX errands_answered ON errands (answered_at) WHERE answered_at IS NOT NULL;
+
+-- One row for each source of a callback that is open, or about to be (R14).
+CREATE TABLE open_sources (
+    policy        text NOT NULL,
+    source_system text NOT NULL,
+    source_ref    text NOT NULL,
+    callback_id   text NOT NULL,
+    PRIMARY KEY (policy, source_system, source_ref)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX open_sources_callback ON open_sources (callback_id);
+
+-- Projections: dropped and derived again from the histories, they come out the same (R25).
+
+-- ahead is 0 where the customer called in again and it is queued, else 1; due_order is due_at, or the end of time where
+-- there is none: lists by due_at are in the order (ahead, due_order, id). next_at is when the clock will act by itself.
+CREATE TABLE callbacks (
+    id           text PRIMARY KEY,
+    version      integer NOT NULL,
+    status       text NOT NULL,
+    tier         text NOT NULL,
+    queue        text NOT NULL,
+    policy       text NOT NULL,
+    owner        text NOT NULL,
+    assignee     text NOT NULL,
+    requested_at text NOT NULL,
+    due_at       text,
+    ahead        integer NOT NULL,
+    due_order    text NOT NULL,
+    next_at      text,
+    overdue      integer NOT NULL,
+    closed_at    text,
+    state        text NOT NULL
+) STRICT;
+CREATE INDEX callbacks_due ON callbacks (ahead, due_order, id);
+CREATE INDEX callbacks_open_due ON callbacks (ahead, due_order, id) WHERE closed_at IS NULL;
+CREATE INDEX callbacks_requested ON callbacks (requested_at, id);
+CREATE INDEX callbacks_assignee ON callbacks (assignee) WHERE closed_at IS NULL AND assignee <> '';
+CREATE INDEX callbacks_next ON callbacks (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX callbacks_closed ON callbacks (closed_at) WHERE closed_at IS NOT NULL;
+
+CREATE TABLE tags (
+    tag         text NOT NULL,
+    callback_id text NOT NULL,
+    PRIMARY KEY (tag, callback_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tags_callback ON tags (callback_id);
+
+CREATE TABLE timeline (
+    callback_id text NOT NULL,
+    seq         integer NOT NULL,
+    type        text NOT NULL,
+    at          text NOT NULL,
+    actor       text NOT NULL,
+    tier        text NOT NULL,
+    rule        text NOT NULL,
+    text_id     text,
+    data        text NOT NULL,
+    PRIMARY KEY (callback_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE promises (
+    callback_id text NOT NULL,
+    tier_index  integer NOT NULL,
+    tier        text NOT NULL,
+    queue       text NOT NULL,
+    policy      text NOT NULL,
+    made_at     text NOT NULL,
+    due_at      text,
+    result      text NOT NULL,
+    result_at   text,
+    late_by     text NOT NULL,
+    PRIMARY KEY (callback_id, tier_index)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX promises_made ON promises (made_at);
+
+-- The words that may be searched for, lower-cased: a row for the intake and one for each note.
+CREATE VIRTUAL TABLE search USING fts5 (
+    callback_id UNINDEXED,
+    words,
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N*'"
+);
+
+-- seq is in commit order: there is one writer.
+CREATE TABLE feed (
+    seq         integer PRIMARY KEY AUTOINCREMENT,
+    callback_id text NOT NULL,
+    version     integer NOT NULL,
+    state       text NOT NULL,
+    at          text NOT NULL
+) STRICT;
+
+-- People.
+
+CREATE TABLE staff (
+    id         text PRIMARY KEY,
+    name       text NOT NULL,
+    tier       text NOT NULL,
+    rank       integer NOT NULL,
+    capacity   integer NOT NULL,
+    reports_to text NOT NULL,
+    shift      text,
+    shift_name text NOT NULL,
+    identities text NOT NULL,
+    roles      text NOT NULL
+) STRICT;
+
+CREATE TABLE staff_queues (
+    staff_id text NOT NULL REFERENCES staff (id) ON DELETE CASCADE,
+    queue    text NOT NULL,
+    position integer NOT NULL,
+    PRIMARY KEY (staff_id, queue)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX staff_queues_queue ON staff_queues (queue, staff_id);
+
+-- state is what the person said; it lapses at lapses_at, and reads busy until reserved_until.
+CREATE TABLE presence (
+    staff_id       text PRIMARY KEY REFERENCES staff (id) ON DELETE CASCADE,
+    state          text NOT NULL,
+    lapses_at      text,
+    reserved_until text
+) STRICT;
+
+CREATE TABLE reservations (
+    id          text PRIMARY KEY,
+    staff_id    text NOT NULL,
+    tier        text NOT NULL,
+    queue       text NOT NULL,
+    reserved_by text NOT NULL,
+    expires_at  text NOT NULL,
+    used_at     text
+) STRICT;
+CREATE INDEX reservations_expiry ON reservations (expires_at);
+
+-- The ledger of draws (R21), seq in the order in which those of one queue were decided. settled: the callback has moved
+-- on since, so that its own row says who has it.
+CREATE TABLE draws (
+    seq         integer PRIMARY KEY AUTOINCREMENT,
+    id          text NOT NULL,
+    callback_id text NOT NULL,
+    version     integer NOT NULL,
+    queue       text NOT NULL,
+    tier        text NOT NULL,
+    method      text NOT NULL,
+    avoid       text NOT NULL,
+    at          text NOT NULL,
+    candidates  text NOT NULL,
+    drawn       text NOT NULL,
+    settled     integer NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX draws_id ON draws (id);
+CREATE INDEX draws_queue ON draws (queue, at);
+CREATE INDEX draws_drawn ON draws (queue, drawn, seq);
+CREATE INDEX draws_unsettled ON draws (drawn, callback_id) WHERE NOT settled;
+
+-- Callbacks that could not be drawn for: tried again when somebody of the queue comes free.
+CREATE TABLE draw_waits (
+    callback_id text PRIMARY KEY,
+    queue       text NOT NULL
+) STRICT;
+CREATE INDEX draw_waits_queue ON draw_waits (queue);

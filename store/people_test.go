@@ -1,0 +1,298 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/book"
+	"ringback/callback"
+	"ringback/store"
+)
+
+// member is somebody of a tier and its queues.
+func member(id, tier string, queues ...string) book.Staff {
+	return book.Staff{ID: id, Name: "Name of " + id, Tier: tier, Rank: 2, Queues: queues}
+}
+
+func employ(t testing.TB, s *store.Store, people ...book.Staff) {
+	t.Helper()
+	require.NoError(t, s.SyncStaff(t.Context(), people))
+}
+
+func say15(t testing.TB, s *store.Store, id string, state book.PresenceState, at callback.Instant) {
+	t.Helper()
+	_, err := s.SetPresence(t.Context(), id, state, at)
+	require.NoError(t, err)
+}
+
+func TestTheStaffIsWhoTheConfigurationSays(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		people, err := s.Staff(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, people)
+
+		b := book.Staff{
+			ID: "b", Name: "Bee", Tier: "supervisor", Rank: 2, Queues: []string{"Z", "A"}, Capacity: 5, ReportsTo: "m",
+			Shift:     &callback.Calendar{TimeZone: "Asia/Kolkata", Hours: map[string][]string{"mon-fri": {"09:00-13:00"}}},
+			ShiftName: "weekdays", Identities: map[string]string{"freshdesk": "1"}, Roles: []string{"auditor"},
+		}
+		a := member("a", "agent")
+		employ(t, s, b, a)
+		people, err = s.Staff(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []book.Staff{a, b}, people)
+
+		say15(t, s, "b", book.Available, noon)
+		b.Queues, b.Capacity, b.Shift = []string{"A"}, 0, nil
+		c := member("c", "agent", "A")
+		employ(t, s, c, b)
+		people, err = s.Staff(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []book.Staff{b, c}, people)
+		present, err := s.Presences(t.Context(), noon)
+		require.NoError(t, err)
+		require.Len(t, present, 1, "who stays is as they were")
+		employ(t, s)
+		people, err = s.Staff(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, people)
+	})
+}
+
+func TestManyProcessesIntroduceTheStaffAtOnce(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		var people []book.Staff
+		for i := range 30 {
+			people = append(people, member(fmt.Sprintf("p%02d", i), "agent", "A", "B"))
+		}
+		together(8, func(int) {
+			if err := s.SyncStaff(t.Context(), people); err != nil {
+				t.Error(err)
+			}
+		})
+		now, err := s.Staff(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, people, now)
+	})
+}
+
+func TestPresenceLapses(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("a", "agent"), member("b", "agent"), member("c", "agent"))
+		p, err := s.SetPresence(t.Context(), "a", book.Away, noon)
+		require.NoError(t, err)
+		require.Equal(t, book.Presence{StaffID: "a", State: book.Away, Until: after(15 * time.Minute)}, p)
+		p, err = s.SetPresence(t.Context(), "b", book.Offline, noon)
+		require.NoError(t, err)
+		require.Equal(t, book.Presence{StaffID: "b", State: book.Offline}, p)
+
+		at := func(now callback.Instant) map[string]book.PresenceState {
+			all, err := s.Presences(t.Context(), now)
+			require.NoError(t, err)
+			states := map[string]book.PresenceState{}
+			for _, p := range all {
+				states[p.StaffID] = p.State
+			}
+			return states
+		}
+		require.Equal(t, map[string]book.PresenceState{"a": book.Away, "b": book.Offline}, at(after(15*time.Minute-time.Millisecond)))
+		require.Equal(t, map[string]book.PresenceState{"a": book.Offline, "b": book.Offline}, at(after(15*time.Minute)))
+		say15(t, s, "a", book.Available, after(14*time.Minute))
+		require.Equal(t, book.Available, at(after(16 * time.Minute))["a"], "renewed")
+	})
+}
+
+func TestR01_WhoIsFree(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("a", "supervisor", "S"), member("b", "supervisor", "S", "T"), member("c", "manager", "S"),
+			member("d", "supervisor", "S"), member("e", "supervisor", "S"))
+		say15(t, s, "a", book.Available, noon)
+		say15(t, s, "b", book.Available, noon)
+		say15(t, s, "c", book.Available, noon)
+		say15(t, s, "d", book.BusyState, noon) // e has never said anything
+		free := func(tier, queue string, now callback.Instant) (ids []string) {
+			people, err := s.Free(t.Context(), tier, queue, now)
+			require.NoError(t, err)
+			for _, p := range people {
+				ids = append(ids, p.ID)
+			}
+			return ids
+		}
+		require.Equal(t, []string{"a", "b"}, free("supervisor", "S", noon))
+		require.Equal(t, []string{"b"}, free("supervisor", "T", noon))
+		require.Equal(t, []string{"a", "b", "c"}, free("", "S", noon))
+		require.Equal(t, []string{"a", "b", "c"}, free("", "", noon))
+		require.Empty(t, free("", "", after(15*time.Minute)))
+		_, err := s.Reserve(t.Context(), book.Reservation{Tier: "supervisor", Queue: "T", By: "x", ExpiresAt: after(time.Minute)}, noon)
+		require.NoError(t, err)
+		require.Equal(t, []string{"a"}, free("supervisor", "S", noon))
+	})
+}
+
+func TestR01_OfManyWhoReserveOnePersonOneDoes(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("a", "supervisor", "S"))
+		say15(t, s, "a", book.Available, noon)
+		var got atomic.Int32
+		together(16, func(i int) {
+			r, err := s.Reserve(t.Context(), book.Reservation{Tier: "supervisor", Queue: "S", By: fmt.Sprint(i), ExpiresAt: after(time.Minute)}, noon)
+			switch {
+			case err == nil && r.StaffID == "a" && r.ID != "":
+				got.Add(1)
+			case !errors.Is(err, book.ErrNoneAvailable):
+				t.Errorf("%v %+v", err, r)
+			}
+		})
+		require.EqualValues(t, 1, got.Load())
+	})
+}
+
+func TestR01_ManyReserveManyAndNobodyTwice(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		var people []book.Staff
+		for i := range 6 {
+			people = append(people, member(fmt.Sprintf("p%d", i), "supervisor", "S"))
+		}
+		employ(t, s, people...)
+		for _, p := range people {
+			say15(t, s, p.ID, book.Available, noon)
+		}
+		taken := make(chan string, 20)
+		var none atomic.Int32
+		together(20, func(int) {
+			r, err := s.Reserve(t.Context(), book.Reservation{Queue: "S", By: "x", ExpiresAt: after(time.Minute)}, noon)
+			if errors.Is(err, book.ErrNoneAvailable) {
+				none.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			} else {
+				taken <- r.StaffID
+			}
+		})
+		close(taken)
+		var ids []string
+		for id := range taken {
+			ids = append(ids, id)
+		}
+		require.ElementsMatch(t, []string{"p0", "p1", "p2", "p3", "p4", "p5"}, ids)
+		require.EqualValues(t, 14, none.Load())
+	})
+}
+
+func TestAReservationLapsesByItself(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("a", "supervisor", "S"), member("b", "supervisor", "S"))
+		say15(t, s, "a", book.Available, noon)
+		reserve := func(id, by string, now callback.Instant) (book.Reservation, error) {
+			return s.Reserve(t.Context(), book.Reservation{ID: id, Tier: "supervisor", Queue: "S", By: by, ExpiresAt: now.Plus(callback.Duration(time.Minute))}, now)
+		}
+		_, err := reserve("r0", "a", noon)
+		require.ErrorIs(t, err, book.ErrNoneAvailable, "nobody reserves themselves")
+		r, err := reserve("r1", "x", noon)
+		require.NoError(t, err)
+		require.Equal(t, book.Reservation{ID: "r1", StaffID: "a", Tier: "supervisor", Queue: "S", By: "x", ExpiresAt: after(time.Minute)}, r)
+		again, err := reserve("r1", "x", after(time.Second))
+		require.NoError(t, err)
+		require.Equal(t, r, again, "the same again is the same")
+		kept, err := s.Reservation(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, r, kept)
+
+		state := func(now callback.Instant) book.Presence {
+			all, err := s.Presences(t.Context(), now)
+			require.NoError(t, err)
+			require.Len(t, all, 1)
+			return all[0]
+		}
+		require.Equal(t, book.Presence{StaffID: "a", State: book.BusyState, Until: after(15 * time.Minute), ReservedUntil: after(time.Minute)}, state(noon))
+		say15(t, s, "a", book.Available, after(time.Second)) // a page that renews frees nobody
+		require.Equal(t, book.BusyState, state(after(2*time.Second)).State)
+		_, err = reserve("r2", "y", after(59*time.Second))
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+		require.Equal(t, book.Available, state(after(time.Minute)).State)
+		_, err = reserve("r2", "y", after(time.Minute))
+		require.NoError(t, err)
+
+		// The longest unreserved comes first.
+		say15(t, s, "b", book.Available, after(time.Minute))
+		r, err = reserve("r3", "z", after(3*time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, "b", r.StaffID)
+		r, err = reserve("r4", "z", after(3*time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, "a", r.StaffID)
+		require.Equal(t, book.Offline, state2(t, s, "a", after(time.Hour)))
+	})
+}
+
+func state2(t testing.TB, s *store.Store, id string, now callback.Instant) book.PresenceState {
+	t.Helper()
+	all, err := s.Presences(t.Context(), now)
+	require.NoError(t, err)
+	for _, p := range all {
+		if p.StaffID == id {
+			return p.State
+		}
+	}
+	return ""
+}
+
+func TestR06_AReservationIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		var now atomic.Pointer[callback.Instant]
+		now.Store(&noon)
+		s := open(t, store.Options{Now: func() time.Time { return now.Load().Time }})
+		employ(t, s, member("a", "supervisor", "S"), member("b", "supervisor", "S"))
+		say15(t, s, "a", book.Available, noon)
+		r, err := s.Reserve(t.Context(), book.Reservation{ID: "r", Queue: "S", By: "x", ExpiresAt: after(time.Minute)}, noon)
+		require.NoError(t, err)
+		var used atomic.Int32
+		together(10, func(int) {
+			switch err := s.ConsumeReservation(t.Context(), r.ID); {
+			case err == nil:
+				used.Add(1)
+			case !errors.Is(err, book.ErrNoneAvailable):
+				t.Error(err)
+			}
+		})
+		require.EqualValues(t, 1, used.Load())
+		r, err = s.Reservation(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Equal(t, noon, r.UsedAt)
+		require.Equal(t, book.BusyState, state2(t, s, "a", after(2*time.Minute)), "on the call until they say otherwise")
+		say15(t, s, "a", book.Available, after(3*time.Minute))
+		require.Equal(t, book.Available, state2(t, s, "a", after(3*time.Minute)))
+
+		say15(t, s, "b", book.Available, noon)
+		lapsed, err := s.Reserve(t.Context(), book.Reservation{Queue: "S", By: "a", ExpiresAt: after(time.Minute)}, noon)
+		require.NoError(t, err)
+		late := after(time.Minute)
+		now.Store(&late)
+		require.ErrorIs(t, s.ConsumeReservation(t.Context(), lapsed.ID), book.ErrNoneAvailable)
+		require.Equal(t, book.Available, state2(t, s, "b", late))
+
+		swept, err := s.SweepReservations(t.Context(), after(time.Minute+time.Millisecond))
+		require.NoError(t, err)
+		require.EqualValues(t, 2, swept)
+	})
+}

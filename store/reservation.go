@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"ringback/book"
+	"ringback/callback"
+)
+
+// isFree is the condition on presence p that somebody can be reserved at an
+// instant, given twice: they say so, and nobody has reserved them.
+const isFree = `p.state = 'available' AND (p.lapses_at IS NULL OR p.lapses_at > ?)
+	AND (p.reserved_until IS NULL OR p.reserved_until <= ?)`
+
+// belongs is the condition on staff s of a tier and a queue, either of which
+// may be empty; each is given twice.
+const belongs = `(s.tier = ? OR ? = '') AND (? = '' OR EXISTS (SELECT 1 FROM staff_queues m WHERE m.staff_id = s.id AND m.queue = ?))`
+
+// Free returns who of a tier and a queue (each may be empty: any) can be
+// reserved at an instant, by ID (R01).
+func (s *Store) Free(ctx context.Context, tier, queue string, now callback.Instant) (people []book.Staff, err error) {
+	at := instant{now}
+	err = s.read(ctx, "list who is free", func(db *gorm.DB) error {
+		people, err = staff(db, isFree+" AND "+belongs, []any{at, at, tier, tier, queue, queue})
+		return err
+	})
+	return people, err
+}
+
+type reservationRow struct {
+	ID         string `gorm:"primaryKey"`
+	StaffID    string
+	Tier       string
+	Queue      string
+	ReservedBy string
+	ExpiresAt  instant
+	UsedAt     instant
+}
+
+func (reservationRow) TableName() string { return "reservations" }
+
+func (r *reservationRow) reservation() book.Reservation {
+	return book.Reservation{
+		ID: r.ID, StaffID: r.StaffID, Tier: r.Tier, Queue: r.Queue, By: r.ReservedBy,
+		ExpiresAt: r.ExpiresAt.Instant, UsedAt: r.UsedAt.Instant,
+	}
+}
+
+// Reserve holds one free person of r.Tier and r.Queue, who is not r.By, until
+// r.ExpiresAt; r.StaffID is for the store to say. The same ID again is the same
+// reservation; without one it gets one. Whoever was reserved longest ago comes
+// first, and of many who want the same person at once one gets them. Nobody
+// free is book.ErrNoneAvailable.
+//
+// They read busy until it lapses, and then again as they were before.
+func (s *Store) Reserve(ctx context.Context, r book.Reservation, now callback.Instant) (book.Reservation, error) {
+	if r.ID == "" {
+		r.ID = rand.Text()
+	}
+	row := reservationRow{ID: r.ID, Tier: r.Tier, Queue: r.Queue, ReservedBy: r.By, ExpiresAt: instant{r.ExpiresAt}}
+	err := s.write(ctx, "reserve somebody", func(tx *gorm.DB) error {
+		earlier, err := reservationByID(tx, r.ID)
+		if !errors.Is(err, book.ErrNotFound) {
+			row = earlier
+			return err
+		}
+		if row.StaffID, err = takeFree(tx, r, instant{now}); err != nil {
+			return err
+		}
+		err = tx.Create(&row).Error
+		if s.condition(err) == conditionDuplicate {
+			return errAgain
+		}
+		return err
+	})
+	if err != nil {
+		return book.Reservation{}, err
+	}
+	return row.reservation(), nil
+}
+
+// takeFree reserves the first of those who are free that nobody else takes
+// meanwhile: the update sees what another transaction has just committed.
+func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
+	free, err := column[string](tx.Raw(`SELECT s.id FROM staff s JOIN presence p ON p.staff_id = s.id
+		WHERE `+isFree+` AND `+belongs+` AND s.id <> ?
+		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By))
+	if err != nil {
+		return "", err
+	}
+	for _, id := range free {
+		taken := tx.Exec(`UPDATE presence AS p SET reserved_until = ? WHERE p.staff_id = ? AND `+isFree, instant{r.ExpiresAt}, id, now, now)
+		if taken.Error != nil {
+			return "", taken.Error
+		}
+		if taken.RowsAffected == 1 {
+			return id, nil
+		}
+	}
+	return "", book.ErrNoneAvailable
+}
+
+func reservationByID(db *gorm.DB, id string) (reservationRow, error) {
+	var row reservationRow
+	err := db.Take(&row, "id = ?", id).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		err = book.ErrNotFound
+	}
+	return row, err
+}
+
+// Reservation returns a reservation, used, live or lapsed: see its UsedAt and
+// ExpiresAt.
+func (s *Store) Reservation(ctx context.Context, id string) (book.Reservation, error) {
+	var row reservationRow
+	err := s.read(ctx, "read a reservation", func(db *gorm.DB) (err error) {
+		row, err = reservationByID(db, id)
+		return err
+	})
+	return row.reservation(), err
+}
+
+// ConsumeReservation uses a reservation, once, while it is live: one caller gets
+// nil. The person is busy from then on, until they say otherwise. One that was
+// used, or has lapsed, is book.ErrNoneAvailable.
+func (s *Store) ConsumeReservation(ctx context.Context, id string) error {
+	return s.write(ctx, "use a reservation", func(tx *gorm.DB) error {
+		now := instant{s.now()}
+		update := tx.Exec(`UPDATE reservations SET used_at = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`, now, id, now)
+		if update.Error != nil {
+			return update.Error
+		}
+		row, err := reservationByID(tx, id)
+		switch {
+		case err != nil:
+			return err
+		case update.RowsAffected == 0:
+			return book.ErrNoneAvailable
+		}
+		return tx.Exec(`UPDATE presence SET reserved_until = NULL, state = CASE WHEN state = 'available' THEN 'busy' ELSE state END
+			WHERE staff_id = ?`, row.StaffID).Error
+	})
+}
