@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -62,6 +63,10 @@ func Audit(open Opener, beside bool) *cobra.Command {
 				}
 				return err
 			}),
+		},
+		&cobra.Command{
+			Use: "verify", Short: "Check every callback: history, replay, timeline, tag, nothing personal", Args: cobra.NoArgs,
+			RunE: with(func(cmd *cobra.Command, a *audit.Auditor, _ []string) error { return verify(cmd, a) }),
 		},
 	)
 	return cmd
@@ -128,6 +133,27 @@ func say(out io.Writer, what string, v audit.Verdict) error {
 	}
 	fmt.Fprintf(out, "%s %s: %d events. %s\n", what, word, v.Events, v.Detail)
 	if !v.Held() {
+		return errDoesNotHold
+	}
+	return nil
+}
+
+func verify(cmd *cobra.Command, a *audit.Auditor) error {
+	shown := newProgress(cmd.ErrOrStderr())
+	report, err := a.Verify(cmd.Context(), shown.step)
+	shown.end()
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	for _, f := range report.Findings {
+		for _, problem := range f.Problems {
+			fmt.Fprintf(out, "%s  %s\n", f.CallbackID, problem)
+		}
+	}
+	fmt.Fprintf(out, "%d callbacks, %d runs, %d events checked in %s; %d pending; %d with problems.\n",
+		report.Callbacks, report.Runs, report.Events, report.Elapsed.Round(time.Millisecond), report.Pending, len(report.Findings))
+	if !report.OK() {
 		return errDoesNotHold
 	}
 	return nil
