@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
@@ -16,6 +17,7 @@ import (
 	"ringback/audit"
 	"ringback/config"
 	"ringback/store"
+	"ringback/sweep"
 	"ringback/worker"
 )
 
@@ -67,6 +69,9 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	return a.Serve(ctx, l)
 }
 
+// sweepEvery is how soon what a dead process left undone is done.
+const sweepEvery = 5 * time.Second
+
 // Work runs workflows, activities and the sweeper until ctx is done; tasks
 // under way are finished first.
 func (d *Desk) Work(ctx context.Context) error {
@@ -81,8 +86,15 @@ func (d *Desk) Work(ctx context.Context) error {
 		return fmt.Errorf("starting the worker: %w", err)
 	}
 	defer w.Stop()
+	sweeper := sweep.New(sweep.Options{
+		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
+		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
+	})
+	swept := make(chan struct{})
+	go func() { defer close(swept); sweeper.Run(ctx) }()
 	select {
 	case <-ctx.Done():
+		<-swept
 		return nil
 	case err := <-failed:
 		return fmt.Errorf("the worker stopped: %w", err)

@@ -1,0 +1,33 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// clean deletes what is no longer needed.
+func (s *Sweeper) clean(ctx context.Context, r *Report) error {
+	now := s.now()
+	if !s.cleaned.IsZero() && now.Before(s.cleaned.Plus(cleanEvery).Time) {
+		return nil
+	}
+	var failures []error
+	note := func(what string, err error) {
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	var err error
+	r.Texts, err = s.Book.SweepTexts(ctx, now.Plus(-keepTexts))
+	note("texts", err)
+	r.Errands, err = s.Book.SweepErrands(ctx, now.Plus(-keepAnswers))
+	note("errands", err)
+	r.Reservations, err = s.Book.SweepReservations(ctx, now.Plus(-keepReservations))
+	note("reservations", err)
+	note("feed", s.Book.TrimFeed(ctx, now.Plus(-keepFeed)))
+	if len(failures) == 0 {
+		s.cleaned = now
+	}
+	return errors.Join(failures...)
+}
