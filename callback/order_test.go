@@ -118,6 +118,8 @@ func TestContentIsChecked(t *testing.T) {
 		require.NotEmpty(t, fault.Errors[0].Message)
 	}
 	f.does(sup1, HoldClock{Until: f.at(24 * time.Hour)})
+	f.does(sup1, Resume{})
+	f.does(sup1, HoldClock{Until: f.at(time.Millisecond)})
 }
 
 // Whatever comes without a name is nobody's: it must not pass for the assignee
