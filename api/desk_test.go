@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -67,10 +68,11 @@ type desk struct {
 func newDesk(t testing.TB, change ...func(*api.Options)) *desk {
 	t.Helper()
 	d := &desk{t: t, clock: &clock{at: noon}, log: &logged{}, registry: prometheus.NewRegistry(), ticks: make(chan time.Time)}
-	s, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "desk.db"), store.Options{Now: d.clock.now})
+	path := filepath.Join(t.TempDir(), "desk.db")
+	require.NoError(t, os.WriteFile(path, emptyDatabase(t), 0o600))
+	s, err := store.OpenSQLite(t.Context(), path, store.Options{Now: d.clock.now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	require.NoError(t, s.Migrate(t.Context()))
 	require.NoError(t, s.SyncStaff(t.Context(), staff()))
 	d.book = &flakyBook{Book: s, store: s}
 	d.engine = newFakeEngine(d.clock.now, d.book)
@@ -94,6 +96,26 @@ func newDesk(t testing.TB, change ...func(*api.Options)) *desk {
 	d.http = d.api.Handler()
 	d.spec, d.schemas = description(t, d.http)
 	return d
+}
+
+// migrated is a database file with its tables and nothing in them.
+var migrated struct {
+	once sync.Once
+	file []byte
+}
+
+func emptyDatabase(t testing.TB) []byte {
+	t.Helper()
+	migrated.once.Do(func() {
+		path := filepath.Join(t.TempDir(), "empty.db")
+		s, err := store.OpenSQLite(t.Context(), path, store.Options{})
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(t.Context()))
+		require.NoError(t, s.Close())
+		migrated.file, err = os.ReadFile(path)
+		require.NoError(t, err)
+	})
+	return migrated.file
 }
 
 func policies() map[string]*callback.Policy {

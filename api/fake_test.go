@@ -25,8 +25,9 @@ type fakeEngine struct {
 	runs map[string]*run
 	// away: nothing reaches it. lose: what it is told it does, but the answer is lost.
 	away, lose bool
-	// busy: it turns everything away.
-	busy bool
+	// busy: it turns everything away. strange: an error that it answers all with.
+	busy    bool
+	strange error
 	// before is called with the name of everything that reaches it, outside of the lock.
 	before func(name string)
 	// drawn are the callbacks that were told that somebody came free.
@@ -53,8 +54,11 @@ func (e *fakeEngine) set(f func(e *fakeEngine)) {
 
 func (e *fakeEngine) arrive(name string) error {
 	e.mu.Lock()
-	away, busy, before := e.away, e.busy, e.before
+	away, busy, strange, before := e.away, e.busy, e.strange, e.before
 	e.mu.Unlock()
+	if strange != nil {
+		return strange
+	}
 	if away {
 		return api.ErrEngineAway
 	}
@@ -259,6 +263,10 @@ type flakyBook struct {
 
 	mu   sync.Mutex
 	away bool
+	// ahead is by how much callbacks seem newer than they are.
+	ahead int64
+	// waiting are the callbacks that wait for a draw, by queue; nil: as the store says.
+	waiting map[string][]string
 	// before is called with the name of every call, outside of the lock; its error is the call's.
 	before func(name string) error
 }
@@ -336,7 +344,15 @@ func (b *flakyBook) Drop(ctx context.Context, id string) error {
 }
 
 func (b *flakyBook) Callback(ctx context.Context, id string) (book.View, error) {
-	return through(b, "callback", func() (book.View, error) { return b.Book.Callback(ctx, id) })
+	return through(b, "callback", func() (book.View, error) {
+		v, err := b.Book.Callback(ctx, id)
+		if err == nil {
+			b.mu.Lock()
+			v.State.Version += b.ahead
+			b.mu.Unlock()
+		}
+		return v, err
+	})
 }
 
 func (b *flakyBook) List(ctx context.Context, f book.Filter, s book.Sort, limit int, cursor string) (book.Page, error) {
@@ -387,5 +403,14 @@ func (b *flakyBook) Reservation(ctx context.Context, id string) (book.Reservatio
 }
 
 func (b *flakyBook) DrawWaits(ctx context.Context, queues []string) ([]string, error) {
-	return through(b, "draw waits", func() ([]string, error) { return b.Book.DrawWaits(ctx, queues) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting == nil {
+		return b.Book.DrawWaits(ctx, queues)
+	}
+	var all []string
+	for _, q := range queues {
+		all = append(all, b.waiting[q]...)
+	}
+	return all, nil
 }

@@ -3,9 +3,13 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"ringback/book"
 	"ringback/callback"
@@ -76,6 +80,18 @@ type Problem struct {
 type FieldError struct {
 	Path    string `json:"path" doc:"the member, dotted; a query parameter or header by its name" example:"customer.phone"`
 	Message string `json:"message" doc:"what was expected"`
+}
+
+// TransformSchema implements huma.SchemaTransformer: it lists every code.
+func (Problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	explained := map[string]any{}
+	code := s.Properties["code"]
+	for _, c := range slices.Sorted(maps.Keys(kinds)) {
+		code.Enum = append(code.Enum, string(c))
+		explained[string(c)] = map[string]any{"status": kinds[c].status, "title": kinds[c].title}
+	}
+	s.Extensions = map[string]any{"x-problems": explained}
+	return s
 }
 
 func problem(f *callback.Fault) Problem {

@@ -119,6 +119,11 @@ func (a *API) routes(registry *prometheus.Registry) {
 		},
 	})
 	a.answerOptions()
+	for _, s := range schemas.Map() {
+		for _, member := range s.Properties {
+			member.PatternDescription = "" // the messages have it; it is no word of JSON Schema
+		}
+	}
 }
 
 // register publishes an operation and serves it.
