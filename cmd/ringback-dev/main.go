@@ -54,7 +54,7 @@ func command() *cobra.Command {
 	}
 	source.AddFlags(root.PersistentFlags(), "server.listen", "embedded.data", "embedded.temporal_port", "embedded.ui_port", "telemetry.log_level", "telemetry.otlp_endpoint")
 	desk := func(ctx context.Context, server string) (*cli.Desk, error) { return open(ctx, source, server) }
-	root.AddCommand(tourCommand(&source), cli.Audit(desk, true))
+	root.AddCommand(tourCommand(&source), cli.Audit(desk, true), cli.Rebuild(desk, true))
 	return root
 }
 

@@ -41,7 +41,11 @@ func command() *cobra.Command {
 	)
 	desk := func(ctx context.Context, _ string) (*cli.Desk, error) {
 		return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
-			return with(ctx, source, "audit", func(ctx context.Context, d *serve.Desk) error {
+			cfg, err := cli.Load(source)
+			if err != nil {
+				return err
+			}
+			return with(ctx, cfg, "audit", func(ctx context.Context, d *serve.Desk) error {
 				ready(d)
 				<-ctx.Done()
 				return nil
@@ -49,27 +53,32 @@ func command() *cobra.Command {
 		})
 	}
 	root.AddCommand(
-		run(&source, "api", "Serve the HTTP API", serveAPI),
-		run(&source, "worker", "Run the workflows, their activities and the sweeper", work),
+		run(&source, "api", "Serve the HTTP API", signInOrLoopback, serveAPI),
+		run(&source, "worker", "Run the workflows, their activities and the sweeper", nil, work),
 		migrateCommand(&source), healthCommand(&source),
-		cli.Audit(desk, false),
+		cli.Audit(desk, false), cli.Rebuild(desk, false),
 	)
 	return root
 }
 
-func run(source *config.Source, name, short string, do func(context.Context, *serve.Desk) error) *cobra.Command {
+func run(source *config.Source, name, short string, check func(*config.Settings) error, do func(context.Context, *serve.Desk) error) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		return with(cmd.Context(), *source, name, do)
+		cfg, err := cli.Load(*source)
+		if err != nil {
+			return err
+		}
+		if check != nil {
+			if err := check(&cfg.Settings); err != nil {
+				return err
+			}
+		}
+		return with(cmd.Context(), cfg, name, do)
 	}}
 }
 
 // with connects to the database and, lazily, to Temporal, and hands the desk
 // to do. A process starts while the cluster is away; an unmigrated database stops it.
-func with(ctx context.Context, source config.Source, service string, do func(context.Context, *serve.Desk) error) (err error) {
-	cfg, err := cli.Load(source)
-	if err != nil {
-		return err
-	}
+func with(ctx context.Context, cfg *config.Config, service string, do func(context.Context, *serve.Desk) error) (err error) {
 	settings := &cfg.Settings
 	logger := observe.Logger(os.Stderr, settings.Telemetry.LogLevel)
 	interceptors, flush, err := observe.Tracing(ctx, settings.Telemetry.OTLPEndpoint, "ringback-"+service)
@@ -116,15 +125,18 @@ func connection(settings *config.Settings) engine.Config {
 	}
 }
 
-// serveAPI serves HTTP. Until people can sign in, it knows development tokens
-// only, and those never leave this machine.
-func serveAPI(ctx context.Context, d *serve.Desk) error {
-	server := &d.Config.Settings.Server
-	if !server.Loopback() {
-		return cli.Mistake("--listen %s: expected a loopback address: there is no sign-in yet that could be trusted beyond it", server.Listen)
+// signInOrLoopback keeps the API on this machine: until people can sign in it
+// knows development tokens only, with which anybody is whoever they say.
+func signInOrLoopback(settings *config.Settings) error {
+	if !settings.Server.Loopback() {
+		return cli.Mistake("--listen %s: expected a loopback address: there is no sign-in yet that could be trusted beyond it", settings.Server.Listen)
 	}
-	server.DevTokens = true
-	l, err := net.Listen("tcp", server.Listen)
+	settings.Server.DevTokens = true
+	return nil
+}
+
+func serveAPI(ctx context.Context, d *serve.Desk) error {
+	l, err := net.Listen("tcp", d.Config.Settings.Server.Listen)
 	if err != nil {
 		return err
 	}
