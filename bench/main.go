@@ -1,0 +1,187 @@
+// Command bench measures the desk side by side with the bare engine, in one
+// run on one server: (a) a textbook workflow of the same shape with the SDK's
+// defaults, (b) the best-tuned bare one, (c) the desk through HTTP. Rounds are
+// interleaved and medians reported. It writes docs/performance.md and its plot.
+//
+// It takes about a quarter of an hour; -quick shrinks everything to try it out.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"go.temporal.io/sdk/client"
+
+	"ringback/api"
+	"ringback/callback"
+	"ringback/config"
+	"ringback/engine"
+	"ringback/engine/embedded"
+	"ringback/observe"
+	"ringback/serve"
+	"ringback/store"
+)
+
+// plan is how much is measured.
+type plan struct {
+	Rounds     int   // interleaved rounds of every subject at every number of clients
+	Clients    []int // at once
+	Lifecycles int   // in each round
+	Rate       int   // promises due a second, held by the engine
+	DueFor     int   // seconds of that
+	AtOnce     int   // promises due at one instant
+	Open       int   // callbacks kept open, for memory and disk
+	Out        string
+}
+
+func main() {
+	p := plan{Rounds: 3, Clients: []int{1, 8, 32}, Lifecycles: 240, Rate: 20, DueFor: 30, AtOnce: 10_000, Open: 2_000}
+	quick := flag.Bool("quick", false, "a small run, to see that it works")
+	flag.IntVar(&p.AtOnce, "at-once", p.AtOnce, "promises due at one instant")
+	flag.StringVar(&p.Out, "out", "docs", "folder of performance.md and performance.svg")
+	flag.Parse()
+	if *quick {
+		p = plan{Rounds: 1, Clients: []int{1, 8}, Lifecycles: 24, Rate: 10, DueFor: 3, AtOnce: 100, Open: 50, Out: p.Out}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, p); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, p plan) error {
+	dir, err := os.MkdirTemp("", "ringback-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b, err := open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+
+	measured := &report{Plan: p, When: time.Now().UTC()}
+	for _, measure := range []func(context.Context, plan, *report) error{
+		b.lifecycles, b.openCallbacks, b.punctuality, b.stampede, b.proofs,
+	} {
+		if err := measure(ctx, p, measured); err != nil {
+			return err
+		}
+	}
+	return measured.write(p.Out)
+}
+
+// bed is everything under test: one engine, the bare workers and the desk.
+type bed struct {
+	dir      string
+	base     string
+	client   client.Client
+	engine   *api.TemporalEngine
+	desk     *serve.Desk
+	policy   *callback.Policy
+	subjects []subject
+	closers  []func()
+}
+
+// subject is one of the three that are compared.
+type subject struct {
+	Name string
+	runs interface {
+		lifecycle(ctx context.Context, id string, timed func(step string, do func() error) error) error
+	}
+}
+
+func (b *bed) close() {
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		b.closers[i]()
+	}
+}
+
+func open(ctx context.Context, dir string) (_ *bed, err error) {
+	b := &bed{dir: dir}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	logger := observe.Logger(io.Discard, slog.LevelError)
+	server, err := embedded.Start(ctx, embedded.Config{DataDir: dir, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, func() { _ = server.Stop() })
+	b.client, err = engine.Dial(ctx, engine.Config{
+		Address: server.Address(), Logger: logger, DialOptions: []grpc.DialOption{api.WatchSends()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, b.client.Close)
+	b.engine = api.NewTemporalEngine(b.client, engine.DefaultTaskQueue)
+
+	notes, err := openNotebook(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, func() { _ = notes.db.Close() })
+	stopBare, err := startBareWorkers(b.client, notes)
+	if err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, stopBare)
+	if err := b.openDesk(ctx, logger); err != nil {
+		return nil, err
+	}
+	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 64
+	b.subjects = []subject{
+		{"(a) textbook", &bareSubject{b.client, textbookQueue}},
+		{"(b) best bare", &bareSubject{b.client, tunedQueue}},
+		{"(c) desk", &deskSubject{base: b.base}},
+	}
+	return b, nil
+}
+
+// openDesk serves the built-in desk over HTTP in this process.
+func (b *bed) openDesk(ctx context.Context, logger *slog.Logger) error {
+	cfg := config.Builtin()
+	cfg.Settings.Server.DevTokens = true
+	b.policy = cfg.Policies[deskPolicy]
+	book, err := store.OpenSQLite(ctx, filepath.Join(b.dir, "desk.db"), store.Options{})
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, func() { _ = book.Close() })
+	if err := book.Migrate(ctx); err != nil {
+		return err
+	}
+	b.desk = &serve.Desk{Config: cfg, Store: book, Client: b.client, Logger: logger, Registry: observe.Registry()}
+	if err := b.desk.Introduce(ctx); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	b.base = "http://" + l.Addr().String()
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running errgroup.Group
+	running.Go(func() error { return b.desk.API(serving, l) })
+	running.Go(func() error { return b.desk.Work(serving) })
+	b.closers = append(b.closers, func() { stop(); _ = running.Wait() })
+	return nil
+}
