@@ -31,6 +31,10 @@ type Options struct {
 
 	// Authenticator finds out who bearer tokens belong to.
 	Authenticator Authenticator
+	// Sessions knows the browsers that are signed in; nil: only tokens are known.
+	Sessions Sessions
+	// Pages answers what is no address of the API: the web desk; nil: 404.
+	Pages http.Handler
 	// DevTokens takes `dev:STAFF_ID` as a token. Listen must then be a loopback address.
 	DevTokens bool
 	// Listen is the HOST:PORT that the server listens on.
@@ -107,6 +111,9 @@ type API struct {
 	auditor        Auditor
 	config         Config
 	authenticators []Authenticator
+	sessions       Sessions
+	crossOrigin    *http.CrossOriginProtection
+	pages          http.Handler
 	people         *directory
 	flights        flights
 	limits         Limits
@@ -141,7 +148,7 @@ func New(o Options) (*API, error) {
 	if o.Book == nil || o.Engine == nil || len(o.Config.Policies) == 0 {
 		return nil, errors.New("api: a book, an engine and at least one policy are needed")
 	}
-	if o.Authenticator == nil && !o.DevTokens {
+	if o.Authenticator == nil && o.Sessions == nil && !o.DevTokens {
 		return nil, errors.New("api: nobody could sign in: give an Authenticator")
 	}
 	if o.DevTokens {
@@ -166,7 +173,8 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		book: o.Book, engine: o.Engine, auditor: o.Auditor, config: o.Config,
-		people: &directory{read: o.Book.Staff, now: o.Now},
+		people:   &directory{read: o.Book.Staff, now: o.Now},
+		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), pages: o.Pages,
 		limits: o.Limits.withDefaults(), log: o.Logger, temporalUI: strings.TrimSuffix(o.TemporalUI, "/"),
 		listen: o.Listen, devTokens: o.DevTokens, clock: o.Now, tick: o.Tick, closing: make(chan struct{}),
 	}

@@ -98,8 +98,37 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Principal, error)
 }
 
-// authenticate reads the bearer token of a request.
+// Sessions finds out who a browser is signed in as, by the cookie that it
+// sends. ErrUnauthenticated: nobody; any other error: it cannot be told right now.
+type Sessions interface {
+	Principal(r *http.Request) (Principal, error)
+}
+
+type principalKey struct{}
+
+// As makes a request of this process's own one of the principal's: the web
+// desk asks the API on behalf of whoever looks at it.
+func As(ctx context.Context, who Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, who)
+}
+
+// authenticate finds out who a request comes from: by its bearer token, or
+// without one by its session. A session's cookie is sent by the browser
+// whoever made it do so; therefore a page of another origin cannot command with it.
 func (a *API) authenticate(r *http.Request) (Principal, error) {
+	if who, ok := r.Context().Value(principalKey{}).(Principal); ok {
+		return who, nil
+	}
+	if a.sessions != nil && len(r.Header.Values("Authorization")) == 0 {
+		who, err := a.sessions.Principal(r)
+		if err == nil && a.crossOrigin.Check(r) != nil {
+			return Principal{}, refuse(callback.CodeForbidden, "", "a page of another origin cannot use this session")
+		}
+		if !errors.Is(err, ErrUnauthenticated) {
+			return who, err
+		}
+		return Principal{}, unauthenticated("sign in, or send Authorization: Bearer with a token")
+	}
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) != 1 {
 		return Principal{}, unauthenticated("send Authorization: Bearer with a token")

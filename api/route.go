@@ -81,6 +81,11 @@ func (a *API) routes(registry *prometheus.Registry) {
 	a.gin.ContextWithFallback = true
 	a.gin.Use(a.observe)
 	a.gin.NoRoute(func(c *gin.Context) {
+		if a.pages != nil && !strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+			c.Status(http.StatusOK) // Gin has decided on 404
+			a.pages.ServeHTTP(c.Writer, c.Request)
+			return
+		}
 		a.refuse(c, refuse(callback.CodeNotFound, "", "there is nothing at this address"))
 	})
 	a.gin.NoMethod(func(c *gin.Context) {
