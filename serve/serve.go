@@ -92,7 +92,7 @@ func (d *Desk) Work(ctx context.Context) error {
 		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
 	})
 	swept := make(chan struct{})
-	go func() { defer close(swept); sweeper.Run(ctx) }()
+	go func() { defer close(swept); _ = sweeper.Run(ctx) }() // it has no errors of its own
 	select {
 	case <-ctx.Done():
 		<-swept

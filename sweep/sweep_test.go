@@ -792,7 +792,9 @@ func (b *notebook) Callback(_ context.Context, id string) (book.View, error) {
 	return book.View{State: b.views[id]}, nil
 }
 
-func (b *notebook) Timeline(context.Context, string) ([]book.Entry, error) { return nil, book.ErrNotFound }
+func (b *notebook) Timeline(context.Context, string) ([]book.Entry, error) {
+	return nil, book.ErrNotFound
+}
 
 func (b *notebook) Histories(_ context.Context, id string) ([]book.Archived, error) {
 	b.mu.Lock()
