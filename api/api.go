@@ -33,8 +33,13 @@ type Options struct {
 	Authenticator Authenticator
 	// Sessions knows the browsers that are signed in; nil: only tokens are known.
 	Sessions Sessions
+	// SignIn answers /sign-in, what is below it, and /sign-out; nil: 404.
+	SignIn http.Handler
 	// Pages answers what is no address of the API: the web desk; nil: 404.
 	Pages http.Handler
+	// PublicURL is where browsers find the desk, where that is not the Host that
+	// they ask for: behind a proxy. Its pages may command with a session.
+	PublicURL string
 	// DevTokens takes `dev:STAFF_ID` as a token. Listen must then be a loopback address.
 	DevTokens bool
 	// Listen is the HOST:PORT that the server listens on.
@@ -113,7 +118,7 @@ type API struct {
 	authenticators []Authenticator
 	sessions       Sessions
 	crossOrigin    *http.CrossOriginProtection
-	pages          http.Handler
+	signIn, pages  http.Handler
 	people         *directory
 	flights        flights
 	limits         Limits
@@ -152,8 +157,8 @@ func New(o Options) (*API, error) {
 		return nil, errors.New("api: nobody could sign in: give an Authenticator")
 	}
 	if o.DevTokens {
-		if err := loopback(o.Listen); err != nil {
-			return nil, err
+		if err := Loopback(o.Listen); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
 		}
 	}
 	if o.Logger == nil {
@@ -174,9 +179,14 @@ func New(o Options) (*API, error) {
 	a := &API{
 		book: o.Book, engine: o.Engine, auditor: o.Auditor, config: o.Config,
 		people:   &directory{read: o.Book.Staff, now: o.Now},
-		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), pages: o.Pages,
+		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), signIn: o.SignIn, pages: o.Pages,
 		limits: o.Limits.withDefaults(), log: o.Logger, temporalUI: strings.TrimSuffix(o.TemporalUI, "/"),
 		listen: o.Listen, devTokens: o.DevTokens, clock: o.Now, tick: o.Tick, closing: make(chan struct{}),
+	}
+	if o.PublicURL != "" {
+		if err := a.crossOrigin.AddTrustedOrigin(strings.TrimSuffix(o.PublicURL, "/")); err != nil {
+			return nil, fmt.Errorf("api: the public URL: %w", err)
+		}
 	}
 	if o.Authenticator != nil {
 		a.authenticators = append(a.authenticators, o.Authenticator)
@@ -223,8 +233,8 @@ func (a *API) Close() {
 // server before ctx does; requests that had to be cut off.
 func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	if a.devTokens {
-		if err := loopback(l.Addr().String()); err != nil {
-			return err
+		if err := Loopback(l.Addr().String()); err != nil {
+			return fmt.Errorf("api: %w", err)
 		}
 	}
 	server := &http.Server{

@@ -134,6 +134,9 @@ func (a *API) authenticate(r *http.Request) (Principal, error) {
 		return Principal{}, unauthenticated("send Authorization: Bearer with a token")
 	}
 	for _, by := range a.authenticators {
+		if _, dev := by.(devTokens); dev && !Local(r) {
+			continue
+		}
 		who, err := by.Authenticate(r.Context(), strings.TrimSpace(token))
 		if errors.Is(err, ErrUnauthenticated) {
 			continue
@@ -167,16 +170,43 @@ func (d devTokens) Authenticate(ctx context.Context, token string) (Principal, e
 	return Principal{ID: id, Staff: s}, nil
 }
 
-// loopback refuses an address that others can reach.
-func loopback(listen string) error {
+// Loopback refuses an address that others can reach, on which nobody may be
+// taken at their word.
+func Loopback(listen string) error {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		return fmt.Errorf("api: dev tokens need the address that is listened on, HOST:PORT: %w", err)
+		return fmt.Errorf("dev tokens need the address that is listened on, HOST:PORT: %w", err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("api: dev tokens let anybody be anybody, and %s can be reached by others: listen on 127.0.0.1", listen)
+	if !loopback(host) {
+		return fmt.Errorf("dev tokens let anybody be anybody, and %s can be reached by others: listen on 127.0.0.1", listen)
 	}
 	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// LoopbackHost reports whether HOST or HOST:PORT names this machine to itself.
+func LoopbackHost(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+	}
+	return loopback(host)
+}
+
+// Local reports whether a request was made on this machine, for this machine:
+// nothing between passed it on, and no other name was asked for. A page that has
+// its own name point here (DNS rebinding) does not speak for who sits there.
+func Local(r *http.Request) bool {
+	for _, passedOn := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(passedOn) != "" {
+			return false
+		}
+	}
+	return LoopbackHost(r.Host) && LoopbackHost(r.RemoteAddr)
 }
 
 const (

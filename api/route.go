@@ -81,9 +81,9 @@ func (a *API) routes(registry *prometheus.Registry) {
 	a.gin.ContextWithFallback = true
 	a.gin.Use(a.observe)
 	a.gin.NoRoute(func(c *gin.Context) {
-		if a.pages != nil && !strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+		if pages := a.pagesAt(c.Request.URL.Path); pages != nil {
 			c.Status(http.StatusOK) // Gin has decided on 404
-			a.pages.ServeHTTP(c.Writer, c.Request)
+			pages.ServeHTTP(c.Writer, c.Request)
 			return
 		}
 		a.refuse(c, refuse(callback.CodeNotFound, "", "there is nothing at this address"))
@@ -129,6 +129,17 @@ func (a *API) routes(registry *prometheus.Registry) {
 			member.PatternDescription = "" // the messages have it; it is no word of JSON Schema
 		}
 	}
+}
+
+// pagesAt is what answers beside the API at a path; nil: nothing does.
+func (a *API) pagesAt(path string) http.Handler {
+	switch {
+	case path == "/v1" || strings.HasPrefix(path, "/v1/"):
+		return nil
+	case path == "/sign-in" || strings.HasPrefix(path, "/sign-in/") || path == "/sign-out":
+		return a.signIn
+	}
+	return a.pages
 }
 
 // register publishes an operation and serves it.

@@ -215,6 +215,16 @@ type Staff struct {
 	Roles      []string // "auditor", "admin"
 }
 
+// Session is what is kept of a browser that is signed in, or about to be.
+type Session struct {
+	// ID is a hash of the token that the browser's cookie holds.
+	ID string
+	// StaffID is who it is signed in as; empty: nobody yet.
+	StaffID   string
+	Data      []byte
+	ExpiresAt callback.Instant
+}
+
 // PresenceState is what a person says of themselves.
 type PresenceState string
 
