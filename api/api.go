@@ -33,6 +33,8 @@ type Options struct {
 	Authenticator Authenticator
 	// Sessions knows the browsers that are signed in; nil: only tokens are known.
 	Sessions Sessions
+	// Throttle limits tokens of nobody from one address; nil: there is no limit.
+	Throttle *Throttle
 	// SignIn answers /sign-in, what is below it, and /sign-out; nil: 404.
 	SignIn http.Handler
 	// Pages answers what is no address of the API: the web desk; nil: 404.
@@ -118,6 +120,7 @@ type API struct {
 	authenticators []Authenticator
 	sessions       Sessions
 	crossOrigin    *http.CrossOriginProtection
+	throttle       *Throttle
 	signIn, pages  http.Handler
 	people         *directory
 	flights        flights
@@ -179,7 +182,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		book: o.Book, engine: o.Engine, auditor: o.Auditor, config: o.Config,
 		people:   &directory{read: o.Book.Staff, now: o.Now},
-		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), signIn: o.SignIn, pages: o.Pages,
+		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), throttle: o.Throttle, signIn: o.SignIn, pages: o.Pages,
 		limits: o.Limits.withDefaults(), log: o.Logger, temporalUI: strings.TrimSuffix(o.TemporalUI, "/"),
 		listen: o.Listen, devTokens: o.DevTokens, clock: o.Now, tick: o.Tick, closing: make(chan struct{}),
 	}

@@ -270,7 +270,7 @@ func (a *API) serve(c *gin.Context, op *operation) {
 func (a *API) understand(c *gin.Context, r *request) (err error) {
 	if !r.op.open {
 		if r.who, err = a.authenticate(c.Request); err != nil {
-			return err
+			return a.attempted(c.Request, err)
 		}
 		r.trail.principal = r.who.ID
 		if !a.limiter.allow(r.who.ID, a.now()) {
@@ -289,6 +289,16 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 		r.trail.callbackID = r.callbackID
 	}
 	return nil
+}
+
+// attempted counts tokens that prove nobody: too many of them from one address
+// are not worth an answer each.
+func (a *API) attempted(r *http.Request, err error) error {
+	var f *callback.Fault
+	if errors.As(err, &f) && f.Code == callback.CodeUnauthenticated && r.Header.Get("Authorization") != "" && !a.throttle.Failed(r) {
+		return refuse(callback.CodeRateLimited, "", "too many tokens of nobody came from where you are: slow down")
+	}
+	return err
 }
 
 func (a *API) give(c *gin.Context, given *answer) {

@@ -1,6 +1,11 @@
 package book
 
-import "slices"
+import (
+	"errors"
+	"slices"
+
+	"ringback/callback"
+)
 
 // Person is somebody of the staff, or who was, as administrators see them.
 type Person struct {
@@ -97,3 +102,59 @@ func (p *Person) set(from Person, a Attribute) {
 func (p *Person) Unpin(which []Attribute) {
 	p.Pinned = slices.DeleteFunc(slices.Clone(p.Pinned), func(a Attribute) bool { return slices.Contains(which, a) })
 }
+
+// Meeting is somebody who has just proved at the provider who they are.
+type Meeting struct {
+	// Subject is whom the provider says it is, with the provider's own name: it
+	// never changes, and never becomes somebody else's.
+	Subject string
+	// Person has the id that they would have here, and what is claimed of them.
+	Person Person
+	// Claimed are the attributes that the claims speak of.
+	Claimed []Attribute
+}
+
+// Errors of a meeting.
+var (
+	// ErrSomebodyElse: this staff id is another subject's.
+	ErrSomebodyElse = errors.New("somebody else signs in as this person")
+	// ErrNobodyHere: they do not work here, and nothing is claimed that would make them.
+	ErrNobodyHere = errors.New("nobody who works here")
+)
+
+// Roster is everybody, for whoever changes one of them.
+type Roster struct {
+	People []Person
+	// Assigned is how many open callbacks the person who changes has.
+	Assigned int
+}
+
+// Person finds somebody; nil: there is no such person.
+func (r *Roster) Person(id string) *Person {
+	for i := range r.People {
+		if r.People[i].ID == id {
+			return &r.People[i]
+		}
+	}
+	return nil
+}
+
+// Key is an API key of a system: what is kept of it.
+type Key struct {
+	// ID is the public part of the key.
+	ID string
+	// Name of the system; several keys may have the same, so that one can follow another.
+	Name   string
+	Scopes []string
+	// Hash is the SHA-256 of the secret part, which is kept nowhere.
+	Hash       []byte
+	CreatedAt  callback.Instant
+	CreatedBy  string
+	ExpiresAt  callback.Instant
+	LastUsedAt callback.Instant // zero: never
+	RevokedAt  callback.Instant // zero: it is not
+	RevokedBy  string
+}
+
+// Good reports whether the key opens anything at an instant.
+func (k *Key) Good(now callback.Instant) bool { return k.RevokedAt.IsZero() && !k.ExpiresAt.Reached(now) }

@@ -20,6 +20,10 @@ func (s *SignIn) routes() http.Handler {
 	mux.HandleFunc("GET /sign-in/style.css", style)
 	mux.HandleFunc("GET /sign-out", s.showSignOut)
 	mux.HandleFunc("POST /sign-out", s.signOut)
+	if s.o.OIDC != nil {
+		mux.HandleFunc("GET /sign-in/oidc", s.begin)
+		mux.HandleFunc("GET /sign-in/callback", s.back)
+	}
 	if s.o.Dev {
 		mux.HandleFunc("POST /sign-in/dev", s.signInDev)
 	}
@@ -89,6 +93,20 @@ func (s *SignIn) away(w http.ResponseWriter, r *http.Request, err error) {
 	s.refuse(w, r, callback.CodeUnavailable, "Signing in is not possible right now. Try again in a moment.", "")
 }
 
+// failed refuses an attempt, which counts: after too many it does not say why.
+func (s *SignIn) failed(w http.ResponseWriter, r *http.Request, code callback.Code, words, why string) {
+	if !s.o.Throttle.Failed(r) {
+		s.tooMany(w, r)
+		return
+	}
+	s.refuse(w, r, code, words, why)
+}
+
+func (s *SignIn) tooMany(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Retry-After", "10")
+	s.refuse(w, r, callback.CodeRateLimited, "There were too many attempts from where you are. Wait a moment.", "too_many_attempts")
+}
+
 func (s *SignIn) showSignIn(w http.ResponseWriter, r *http.Request) {
 	next := safeNext(r.URL.Query().Get("next"))
 	p := page{Title: "Sign in", Next: next, SignedOut: r.URL.Query().Has("signed_out")}
@@ -102,6 +120,9 @@ func (s *SignIn) showSignIn(w http.ResponseWriter, r *http.Request) {
 	case !unauthenticated(err):
 		s.away(w, r, err)
 		return
+	}
+	if s.o.OIDC != nil {
+		p.Provider = s.o.OIDC.Title
 	}
 	if s.o.Dev && api.Local(r) {
 		staff, err := s.o.Book.Staff(r.Context())
@@ -128,18 +149,18 @@ func (s *SignIn) signInDev(w http.ResponseWriter, r *http.Request) {
 	p, err := s.o.Book.Person(r.Context(), r.PostForm.Get("staff_id"))
 	switch {
 	case notFound(err), err == nil && p.Inactive:
-		s.refuse(w, r, callback.CodeUnauthenticated, "Nobody here has this staff id.", "unknown_person")
+		s.failed(w, r, callback.CodeUnauthenticated, "Nobody here has this staff id.", "unknown_person")
 		return
 	case err != nil:
 		s.away(w, r, err)
 		return
 	}
-	s.welcome(w, r, &p, "dev", r.PostForm.Get("next"))
+	s.welcome(w, r, &p, byDev, r.PostForm.Get("next"))
 }
 
 // welcome signs the browser in and sends it on.
 func (s *SignIn) welcome(w http.ResponseWriter, r *http.Request, p *book.Person, by, next string) {
-	if err := s.cookies.signIn(w, r, p.ID); err != nil {
+	if err := s.cookies.signIn(w, r, p.ID, by); err != nil {
 		s.away(w, r, err)
 		return
 	}
@@ -161,7 +182,10 @@ func (s *SignIn) showSignOut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *SignIn) signOut(w http.ResponseWriter, r *http.Request) {
-	id, err := s.cookies.signOut(w, r)
+	if token := s.cookies.token(r); token != "" {
+		s.known.Forget("session " + token)
+	}
+	id, by, err := s.cookies.signOut(w, r)
 	if err != nil {
 		s.away(w, r, err)
 		return
@@ -169,7 +193,30 @@ func (s *SignIn) signOut(w http.ResponseWriter, r *http.Request) {
 	if id != "" {
 		s.log.InfoContext(r.Context(), "signed out", "principal", id)
 	}
-	http.Redirect(w, r, "/sign-in?"+url.Values{"signed_out": {""}}.Encode(), http.StatusSeeOther)
+	if by == byProvider && s.provider != nil {
+		if known, err := s.provider.discover(r.Context(), s.redirectURL()); err == nil && known.endSession != "" {
+			s.signOutThere(w, r, known.endSession)
+			return
+		}
+	}
+	http.Redirect(w, r, "/sign-in?signed_out", http.StatusSeeOther)
+}
+
+// signOutThere sends the browser to the provider's own sign-out (OpenID Connect
+// RP-Initiated Logout). By a page, since a form may lead to our own addresses
+// alone, by redirection too. No token is kept that could be sent as a hint.
+func (s *SignIn) signOutThere(w http.ResponseWriter, r *http.Request, endSession string) {
+	to, err := url.Parse(endSession)
+	if err != nil || to.Scheme != "https" && to.Scheme != "http" {
+		http.Redirect(w, r, "/sign-in?signed_out", http.StatusSeeOther)
+		return
+	}
+	q := to.Query()
+	q.Set("client_id", s.o.OIDC.ClientID)
+	q.Set("post_logout_redirect_uri", s.base.Scheme+"://"+s.base.Host+"/sign-in")
+	to.RawQuery = q.Encode()
+	w.Header().Set("Refresh", "0; url="+to.String())
+	s.render(w, r, http.StatusOK, "signed-out", page{Title: "Signed out", Provider: s.o.OIDC.Title, Next: to.String()})
 }
 
 // tier is a tier with its people.

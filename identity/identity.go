@@ -34,6 +34,11 @@ type Book interface {
 	ExtendSession(ctx context.Context, id string, until callback.Instant) error
 	DropSession(ctx context.Context, id string) error
 	SweepSessions(ctx context.Context, now callback.Instant) (int64, error)
+
+	// Meet finds, adds or changes who has proved at the provider to be somebody;
+	// whoever no longer works here is returned as they are. Errors:
+	// book.ErrSomebodyElse, book.ErrNobodyHere.
+	Meet(ctx context.Context, m book.Meeting) (book.Person, error)
 }
 
 // Options are what signing in is made of. Book and PublicURL are needed.
@@ -43,6 +48,12 @@ type Options struct {
 	Organization string
 	// PublicURL is where browsers find the desk, "https://desk.example.com".
 	PublicURL string
+	// OIDC is the provider at which people sign in; nil: there is none.
+	OIDC *OIDC
+	// Ranks are the tiers of the desk.
+	Ranks map[string]int
+	// Throttle limits how often one address may try; nil: there is no limit.
+	Throttle *api.Throttle
 	// Dev lets anybody sign in as anybody. Listen must then be a loopback address.
 	Dev bool
 	// Listen is the HOST:PORT that the server listens on.
@@ -62,6 +73,11 @@ type SignIn struct {
 	base    *url.URL
 	log     *slog.Logger
 	cookies *sessions
+	// flows and provider are nil without OIDC.
+	flows    *flows
+	provider *provider
+	// known is who somebody was found to be, for while the database is away.
+	known   *api.Remembered[api.Principal]
 	origin  *http.CrossOriginProtection
 	handler http.Handler
 }
@@ -96,11 +112,17 @@ func New(o Options) (*SignIn, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &SignIn{o: o, base: base, log: o.Logger, origin: http.NewCrossOriginProtection()}
+	s := &SignIn{
+		o: o, base: base, log: o.Logger, origin: http.NewCrossOriginProtection(), known: api.NewRemembered[api.Principal](o.Now),
+		cookies: newSessions(o, "", base.Scheme == "https"),
+	}
 	if err := s.origin.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, fmt.Errorf("identity: the public URL: %w", err)
 	}
-	s.cookies = newSessions(o, base.Scheme == "https")
+	if o.OIDC != nil {
+		s.provider = newProvider(o.OIDC, o.Now)
+		s.flows = &flows{newSessions(o, "-flow", base.Scheme == "https")}
+	}
 	s.handler = s.routes()
 	return s, nil
 }
@@ -110,16 +132,22 @@ func (s *SignIn) Handler() http.Handler { return s.handler }
 
 // Principal implements api.Sessions.
 func (s *SignIn) Principal(r *http.Request) (api.Principal, error) {
-	id, err := s.cookies.staffID(r)
-	if err != nil {
-		return api.Principal{}, err
-	}
-	p, err := s.o.Book.Person(r.Context(), id)
-	switch {
-	case errors.Is(err, book.ErrNotFound), err == nil && p.Inactive:
+	token := s.cookies.token(r)
+	if token == "" {
 		return api.Principal{}, api.ErrUnauthenticated
-	case err != nil:
-		return api.Principal{}, err
 	}
-	return api.Principal{ID: p.ID, Staff: &p.Staff}, nil
+	return s.known.Ask(r.Context(), "session "+token, func(ctx context.Context) (api.Principal, error) {
+		id, err := s.cookies.staffID(r.WithContext(ctx))
+		if err != nil {
+			return api.Principal{}, err
+		}
+		p, err := s.o.Book.Person(ctx, id)
+		switch {
+		case notFound(err), err == nil && p.Inactive:
+			return api.Principal{}, api.ErrUnauthenticated
+		case err != nil:
+			return api.Principal{}, err
+		}
+		return api.Principal{ID: p.ID, Staff: &p.Staff}, nil
+	})
 }

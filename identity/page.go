@@ -38,6 +38,7 @@ type page struct {
 	Next         string
 	Who          *book.Staff
 	SignedOut    bool
+	Provider     string // empty: there is none
 	Dev          bool
 	People       []tier
 }

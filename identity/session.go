@@ -25,7 +25,14 @@ const (
 const (
 	keyStaff = "staff" // who signed in
 	keySince = "since" // when, as callback.Instant writes it
-	keyNext  = "flows" // sign-ins under way at the provider
+	keyBy    = "by"    // how: byDev or byProvider
+	keyFlows = "flows" // sign-ins under way at the provider
+)
+
+// How somebody signed in.
+const (
+	byDev      = "dev"
+	byProvider = "oidc"
 )
 
 // sessions are the browsers' sessions: tokens and cookies are the library's,
@@ -40,19 +47,20 @@ type sessions struct {
 	swept time.Time
 }
 
-func newSessions(o Options, secure bool) *sessions {
+// newSessions are those behind the cookie of our name and a suffix.
+func newSessions(o Options, suffix string, secure bool) *sessions {
 	s := &sessions{book: o.Book, now: o.Now, idle: o.Idle, absolute: o.Absolute}
 	m := scs.New()
 	m.Lifetime = o.Absolute
 	m.HashTokenInStore = true
 	m.Store = shelf{o.Book, o.Now}
-	m.Cookie.Name = cookieName
+	m.Cookie.Name = cookieName + suffix
 	m.Cookie.HttpOnly = true
 	m.Cookie.SameSite = http.SameSiteLaxMode
 	m.Cookie.Path = "/"
 	m.Cookie.Persist = false // it ends with the browser, at the latest
 	if secure {
-		m.Cookie.Name, m.Cookie.Secure = cookieNameSecure, true
+		m.Cookie.Name, m.Cookie.Secure = cookieNameSecure+suffix, true
 	}
 	s.scs = m
 	return s
@@ -69,22 +77,24 @@ func (s *sessions) touchEvery() time.Duration { return min(time.Minute, s.idle/4
 // somebody who sits there.
 func unattended(r *http.Request) bool { return r.URL.Path == "/v1/stream" }
 
+// token is what the cookie of a request holds; empty: it has none.
+func (s *sessions) token(r *http.Request) string {
+	c, err := r.Cookie(s.scs.Cookie.Name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
 // load opens the session of a request, or a new one that nothing is kept of yet.
 func (s *sessions) load(r *http.Request) (context.Context, *book.Session, error) {
-	token := ""
-	if c, err := r.Cookie(s.scs.Cookie.Name); err == nil {
-		token = c.Value
-	}
 	found := &book.Session{}
-	ctx, err := s.scs.Load(context.WithValue(r.Context(), foundKey{}, found), token)
+	ctx, err := s.scs.Load(context.WithValue(r.Context(), foundKey{}, found), s.token(r))
 	return ctx, found, err
 }
 
 // staffID is who a browser is signed in as, and keeps its session going.
 func (s *sessions) staffID(r *http.Request) (string, error) {
-	if _, err := r.Cookie(s.scs.Cookie.Name); err != nil {
-		return "", api.ErrUnauthenticated
-	}
 	ctx, found, err := s.load(r)
 	if err != nil {
 		return "", err
@@ -121,7 +131,7 @@ func earlier(a, b time.Time) time.Time {
 
 // signIn makes the browser somebody's: under a new token, with nothing left of
 // what was kept under the old one.
-func (s *sessions) signIn(w http.ResponseWriter, r *http.Request, staffID string) error {
+func (s *sessions) signIn(w http.ResponseWriter, r *http.Request, staffID, by string) error {
 	ctx, _, err := s.load(r)
 	if err != nil {
 		return err
@@ -133,6 +143,7 @@ func (s *sessions) signIn(w http.ResponseWriter, r *http.Request, staffID string
 		return err
 	}
 	s.scs.Put(ctx, keyStaff, staffID)
+	s.scs.Put(ctx, keyBy, by)
 	s.scs.Put(ctx, keySince, s.instant().String())
 	return s.commit(ctx, w, staffID, min(s.idle, s.absolute))
 }
@@ -149,18 +160,19 @@ func (s *sessions) commit(ctx context.Context, w http.ResponseWriter, staffID st
 	return nil
 }
 
-// signOut forgets the session and returns whose it was; empty: nobody's.
-func (s *sessions) signOut(w http.ResponseWriter, r *http.Request) (staffID string, err error) {
+// signOut forgets the session and returns whose it was, empty: nobody's, and how
+// they had signed in.
+func (s *sessions) signOut(w http.ResponseWriter, r *http.Request) (staffID, by string, err error) {
 	ctx, _, err := s.load(r)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	staffID = s.scs.GetString(ctx, keyStaff)
+	staffID, by = s.scs.GetString(ctx, keyStaff), s.scs.GetString(ctx, keyBy)
 	if err := s.scs.Destroy(ctx); err != nil {
-		return "", err
+		return "", "", err
 	}
 	s.scs.WriteSessionCookie(ctx, w, "", time.Time{})
-	return staffID, nil
+	return staffID, by, nil
 }
 
 // sweepEvery is how often what has expired is forgotten, at most.
