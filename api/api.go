@@ -31,6 +31,8 @@ type Options struct {
 
 	// Authenticator finds out who bearer tokens belong to.
 	Authenticator Authenticator
+	// NoKeys refuses the keys of systems.
+	NoKeys bool
 	// Sessions knows the browsers that are signed in; nil: only tokens are known.
 	Sessions Sessions
 	// Throttle limits tokens of nobody from one address; nil: there is no limit.
@@ -73,6 +75,8 @@ type Config struct {
 	Policies map[string]*callback.Policy
 	// Tiers with their ranks.
 	Tiers map[string]int
+	// Calendars are what shifts are made of.
+	Calendars map[string]*callback.Calendar
 }
 
 // Limits of the API; what is zero has the default that it names.
@@ -118,6 +122,7 @@ type API struct {
 	auditor        Auditor
 	config         Config
 	authenticators []Authenticator
+	keys           *apiKeys
 	sessions       Sessions
 	crossOrigin    *http.CrossOriginProtection
 	throttle       *Throttle
@@ -156,7 +161,7 @@ func New(o Options) (*API, error) {
 	if o.Book == nil || o.Engine == nil || len(o.Config.Policies) == 0 {
 		return nil, errors.New("api: a book, an engine and at least one policy are needed")
 	}
-	if o.Authenticator == nil && o.Sessions == nil && !o.DevTokens {
+	if o.Authenticator == nil && o.Sessions == nil && !o.DevTokens && o.NoKeys {
 		return nil, errors.New("api: nobody could sign in: give an Authenticator")
 	}
 	if o.DevTokens {
@@ -191,12 +196,6 @@ func New(o Options) (*API, error) {
 			return nil, fmt.Errorf("api: the public URL: %w", err)
 		}
 	}
-	if o.Authenticator != nil {
-		a.authenticators = append(a.authenticators, o.Authenticator)
-	}
-	if o.DevTokens {
-		a.authenticators = append(a.authenticators, devTokens{a.people})
-	}
 	if o.Tracer != nil {
 		a.tracer = o.Tracer.Tracer("ringback/api")
 	}
@@ -208,6 +207,16 @@ func New(o Options) (*API, error) {
 		return nil, fmt.Errorf("api: registering metrics: %w", err)
 	}
 	a.later = newLater(o.Logger)
+	a.keys = newAPIKeys(o.Book, o.Now, a.later)
+	if !o.NoKeys {
+		a.authenticators = append(a.authenticators, a.keys)
+	}
+	if o.Authenticator != nil {
+		a.authenticators = append(a.authenticators, o.Authenticator)
+	}
+	if o.DevTokens {
+		a.authenticators = append(a.authenticators, devTokens{a.people})
+	}
 	a.hub = newHub(o.Book, o.Logger, a.limits.Backlog)
 	a.routes(o.Registry)
 	return a, nil

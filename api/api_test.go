@@ -29,7 +29,7 @@ func TestNewRefusesWhatCannotBeSafe(t *testing.T) {
 		"dev tokens on the network":    func(o *api.Options) { o.Listen = "192.168.1.5:8080" },
 		"dev tokens on a name":         func(o *api.Options) { o.Listen = "desk.example:8080" },
 		"dev tokens on an unknown one": func(o *api.Options) { o.Listen = "" },
-		"nobody can sign in":           func(o *api.Options) { o.DevTokens = false },
+		"nobody can sign in":           func(o *api.Options) { o.DevTokens, o.NoKeys = false, true },
 		"no book":                      func(o *api.Options) { o.Book = nil },
 		"no engine":                    func(o *api.Options) { o.Engine = nil },
 		"no policy":                    func(o *api.Options) { o.Config.Policies = nil },

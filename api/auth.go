@@ -23,8 +23,17 @@ type Principal struct {
 	Scopes []string
 }
 
-// ScopeIntake lets a system create callbacks (CONTRACT §3).
-const ScopeIntake = "intake"
+// The scopes of a system's key.
+const (
+	// ScopeIntake lets a system create callbacks (CONTRACT §3).
+	ScopeIntake = "intake"
+	// ScopeRead lets it read what staff read.
+	ScopeRead = "read"
+	// ScopeAudit lets it read and replay histories.
+	ScopeAudit = "audit"
+)
+
+var scopes = []string{ScopeIntake, ScopeRead, ScopeAudit}
 
 // The roles of staff (CONTRACT §3).
 const (
@@ -49,44 +58,6 @@ func person(s *book.Staff) callback.Person {
 		ID: s.ID, Rank: s.Rank, Queues: s.Queues,
 		Auditor: slices.Contains(s.Roles, roleAuditor), Admin: slices.Contains(s.Roles, roleAdmin),
 	}
-}
-
-// mayRead: all staff read; a system does not.
-func (p Principal) mayRead() error {
-	if p.Staff == nil {
-		return refuse(callback.CodeForbidden, "", "only staff may read this")
-	}
-	return nil
-}
-
-// mayCommand: staff, but no auditor.
-func (p Principal) mayCommand() error {
-	switch {
-	case p.Staff == nil:
-		return refuse(callback.CodeForbidden, "", "only staff may give commands")
-	case p.is(roleAuditor):
-		return refuse(callback.CodeForbidden, "R24", "an auditor reads and gives no command")
-	}
-	return nil
-}
-
-// mayCreate: staff, but no auditor; or a system with the scope.
-func (p Principal) mayCreate() error {
-	if p.Staff == nil && slices.Contains(p.Scopes, ScopeIntake) {
-		return nil
-	}
-	if p.Staff == nil {
-		return refuse(callback.CodeForbidden, "", "this key lacks the scope "+ScopeIntake)
-	}
-	return p.mayCommand()
-}
-
-// mayAudit: auditors.
-func (p Principal) mayAudit() error {
-	if !p.is(roleAuditor) {
-		return refuse(callback.CodeForbidden, "R24", "only an auditor may see histories")
-	}
-	return nil
 }
 
 // ErrUnauthenticated says that a request proves nobody.
@@ -228,6 +199,13 @@ type directory struct {
 	people map[string]*book.Staff
 	readAt time.Time
 	busy   bool
+}
+
+// forget has the staff read again when they are next asked for.
+func (d *directory) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readAt = time.Time{}
 }
 
 // everybody returns the staff by id. The error says that they were never read.

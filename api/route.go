@@ -32,7 +32,11 @@ type operation struct {
 	doc          string
 	tag          string
 	// open needs no token.
-	open  bool
+	open bool
+	// access is who may use it; what is open, anybody.
+	access access
+	// names says what {id} in the path names.
+	names named
 	query []*huma.Param
 	// body is a zero value of what is sent; nil: nothing is.
 	body any
@@ -47,6 +51,18 @@ type operation struct {
 
 	bodySchema *huma.Schema
 }
+
+// named is what the id in a path names.
+type named int
+
+const (
+	namesCallback named = iota
+	namesPerson
+	namesKey
+)
+
+// noun is how the description speaks of it.
+func (n named) noun() string { return [...]string{"callback", "person", "key"}[n] }
 
 // reply is one way in which an operation answers.
 type reply struct {
@@ -106,7 +122,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 
 	for _, group := range [][]*operation{
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
-		a.availabilityOperations(), a.peopleOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
+		a.availabilityOperations(), a.peopleOperations(), a.staffOperations(), a.keyOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
 		for _, op := range group {
@@ -150,12 +166,19 @@ func (a *API) register(op *operation) {
 	}
 	schemas := a.huma.OpenAPI().Components.Schemas
 	if strings.Contains(op.path, "{id}") {
+		id := &huma.Schema{Type: huma.TypeString}
+		if op.names == namesCallback {
+			id.Format = "uuid"
+		}
 		described.Parameters = append(described.Parameters, &huma.Param{
-			Name: "id", In: "path", Required: true, Description: "the callback's id",
-			Schema: &huma.Schema{Type: huma.TypeString, Format: "uuid"},
+			Name: "id", In: "path", Required: true, Description: "the " + op.names.noun() + "'s id", Schema: id,
 		})
 	}
 	refusals := slices.Clone(op.refusals)
+	if op.open {
+		op.access = accessOpen
+	}
+	described.Extensions = map[string]any{"x-access": string(op.access)}
 	if !op.open {
 		described.Security = []map[string][]string{{"token": {}}}
 		refusals = append(refusals, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeRateLimited,
@@ -173,7 +196,7 @@ func (a *API) register(op *operation) {
 		refusals = append(refusals, callback.CodeInvalid, callback.CodeIdempotencyKeyReused, callback.CodeOutcomeUnknown)
 	}
 	if op.conditional {
-		described.Parameters = append(described.Parameters, header("If-Match", "Refuses unless the callback has this version", 1000))
+		described.Parameters = append(described.Parameters, header("If-Match", "Refuses unless the "+op.names.noun()+" has this version", 1000))
 		refusals = append(refusals, callback.CodeStaleVersion)
 	}
 	if op.body != nil {
@@ -212,8 +235,8 @@ func describe(schemas huma.Registry, r reply) *huma.Response {
 	t := reflect.TypeOf(r.body)
 	described.Content = map[string]*huma.MediaType{media: {Schema: schemas.Schema(t, true, t.Name())}}
 	headers := map[string]*huma.Param{}
-	if t == reflect.TypeFor[Callback]() {
-		headers["ETag"] = &huma.Param{Description: "the callback's version", Schema: &huma.Schema{Type: huma.TypeString}}
+	if t == reflect.TypeFor[Callback]() || t == reflect.TypeFor[Person]() {
+		headers["ETag"] = &huma.Param{Description: "its version", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	if r.status == http.StatusCreated || r.status == http.StatusAccepted {
 		headers["Location"] = &huma.Param{Description: "where it is", Schema: &huma.Schema{Type: huma.TypeString}}
@@ -282,11 +305,15 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 			return err
 		}
 	}
-	if id := c.Param("id"); id != "" {
+	switch id := c.Param("id"); {
+	case id == "":
+	case r.op.names == namesCallback:
 		if r.callbackID, err = parseID(id); err != nil {
 			return err
 		}
 		r.trail.callbackID = r.callbackID
+	default:
+		r.pathID = id
 	}
 	return nil
 }

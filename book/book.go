@@ -24,6 +24,8 @@ var (
 	ErrUnavailable = errors.New("database unavailable")
 	// ErrNoneAvailable: nobody could be reserved, or drawn, right now (R01, R21).
 	ErrNoneAvailable = errors.New("nobody is free")
+	// ErrRepeated: the same request has an answer already.
+	ErrRepeated = errors.New("answered already")
 	// ErrBadCursor: a cursor that this server did not make for this sort and these filters.
 	ErrBadCursor = errors.New("unreadable cursor")
 )

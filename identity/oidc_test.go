@@ -447,7 +447,7 @@ func TestWhatAnAdministratorHasSetStays(t *testing.T) {
 		now := *r.Person("rita")
 		now.Set(book.Person{Staff: book.Staff{Queues: []string{"Managers - RM"}}}, []book.Attribute{book.AttributeQueues})
 		return now, nil
-	})
+	}, nil)
 	require.NoError(t, err)
 	d.browser().signsInAt(p, rita(func(c *claimed) { c.claims["name"] = "Rita Rao" }))
 	who, err := d.book.Person(t.Context(), "rita")
@@ -495,7 +495,7 @@ func TestWhoIsDeactivatedCannotSignIn(t *testing.T) {
 		now := *r.Person("rita")
 		now.Set(book.Person{Inactive: true}, []book.Attribute{book.AttributeActive})
 		return now, nil
-	})
+	}, nil)
 	require.NoError(t, err)
 	require.Empty(t, b.is())
 	b.refusedFor(b.signsInAt(p, rita()), "inactive")

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"gorm.io/gorm"
 
@@ -41,21 +40,18 @@ func (r *keyRow) key() book.Key {
 	}
 }
 
-// ErrKeyTaken: there is a key with this ID already.
-var ErrKeyTaken = errors.New("key id taken")
-
-// AddKey keeps a new key.
-func (s *Store) AddKey(ctx context.Context, k book.Key) error {
+// AddKey keeps a new key, and with it an errand that has an answer; nil: none.
+// book.ErrRepeated: that errand is there already, and nothing is written.
+func (s *Store) AddKey(ctx context.Context, k book.Key, e *book.Errand) error {
 	row := keyRow{
 		ID: k.ID, Name: k.Name, Scopes: document[[]string]{orEmpty(k.Scopes)}, Hash: k.Hash, CreatedAt: instant{k.CreatedAt},
 		CreatedBy: k.CreatedBy, ExpiresAt: instant{k.ExpiresAt},
 	}
-	return s.writeOne(ctx, "add a key", func(db *gorm.DB) error {
-		err := db.Create(&row).Error
-		if s.condition(err) == conditionDuplicate {
-			return ErrKeyTaken
+	return s.write(ctx, "add a key", func(tx *gorm.DB) error {
+		if err := answered(tx, e, s.now()); err != nil {
+			return err
 		}
-		return err
+		return tx.Create(&row).Error
 	})
 }
 

@@ -76,7 +76,13 @@ func meet(db *gorm.DB, m book.Meeting) (before *book.Person, now book.Person, er
 // EditPerson adds or changes one person, while nobody else changes any. The new
 // version is the store's to give; where edit changes nothing it stays. What
 // edit returns as an error is returned as it is.
-func (s *Store) EditPerson(ctx context.Context, id string, edit func(book.Roster) (book.Person, error)) (edited book.Person, err error) {
+//
+// conclude, which may be nil, makes an errand with its answer of the person, to
+// be written with them; book.ErrRepeated: it is there already, and nothing is
+// written. Like edit it may be called again where the database starts over.
+func (s *Store) EditPerson(
+	ctx context.Context, id string, edit func(book.Roster) (book.Person, error), conclude func(book.Person) (*book.Errand, error),
+) (edited book.Person, err error) {
 	var refused error
 	err = s.writePeople(ctx, "change a person", func(tx *gorm.DB) error {
 		refused = nil
@@ -93,7 +99,14 @@ func (s *Store) EditPerson(ctx context.Context, id string, edit func(book.Roster
 			return err
 		}
 		edited.ID = id
-		return savePerson(tx, roster.Person(id), &edited)
+		if err := savePerson(tx, roster.Person(id), &edited); err != nil || conclude == nil {
+			return err
+		}
+		e, err := conclude(edited)
+		if err != nil {
+			return err
+		}
+		return answered(tx, e, s.now())
 	})
 	if refused != nil {
 		return book.Person{}, refused
