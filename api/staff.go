@@ -23,17 +23,18 @@ type (
 		ID   string `json:"id" pattern:"^[A-Za-z0-9][A-Za-z0-9._@-]*$" patternDescription:"letters, digits, . _ @ and -" maxLength:"64" example:"sup4" doc:"for good: it is in histories"`
 		Name string `json:"name" minLength:"1" maxLength:"200"`
 		Tier string `json:"tier" minLength:"1" maxLength:"64"`
-		personBody
+		PersonAttributes
 	}
 	editPersonBody struct {
 		Name *string `json:"name" required:"false" minLength:"1" maxLength:"200"`
 		Tier *string `json:"tier" required:"false" minLength:"1" maxLength:"64"`
-		personBody
+		PersonAttributes
 		Active  *bool    `json:"active" required:"false"`
 		Unpin   []string `json:"unpin" required:"false" enum:"name,tier,queues,capacity,reports_to,shift,identities,roles,active" maxItems:"9" doc:"attributes to give back to the file or the sign-in"`
 		SignsIn *bool    `json:"signs_in" required:"false" doc:"false: whoever signs in with this id next is this person from then on"`
 	}
-	personBody struct {
+	// PersonAttributes are what may be said of anybody.
+	PersonAttributes struct {
 		Queues     []string          `json:"queues" required:"false" maxItems:"200" doc:"in order"`
 		Capacity   *int              `json:"capacity" required:"false" minimum:"1" maximum:"1000000" doc:"null: unlimited"`
 		ReportsTo  *string           `json:"reports_to" required:"false" maxLength:"64" doc:"a staff id; null: nobody"`
@@ -124,7 +125,7 @@ func (a *API) createPerson(ctx context.Context, r *request) (*answer, error) {
 		if err := r.may(); err != nil {
 			return nil, err
 		}
-		given := r.attributes(b.personBody)
+		given := r.attributes(b.PersonAttributes)
 		given.from.Name, given.from.Tier = b.Name, b.Tier
 		given.which = append(given.which, book.AttributeName, book.AttributeTier)
 		var done *answer
@@ -154,7 +155,7 @@ func (a *API) editPerson(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	given := r.attributes(b.personBody)
+	given := r.attributes(b.PersonAttributes)
 	for name, v := range map[book.Attribute]*string{book.AttributeName: b.Name, book.AttributeTier: b.Tier} {
 		if v != nil {
 			given.which = append(given.which, name)
@@ -203,7 +204,7 @@ type edit struct {
 }
 
 // attributes are those that a request gives, be it null.
-func (r *request) attributes(b personBody) edit {
+func (r *request) attributes(b PersonAttributes) edit {
 	c := edit{from: book.Person{Staff: book.Staff{
 		Queues: b.Queues, ReportsTo: deref(b.ReportsTo), ShiftName: deref(b.Shift), Identities: b.Identities, Roles: b.Roles,
 	}}}

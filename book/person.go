@@ -157,4 +157,6 @@ type Key struct {
 }
 
 // Good reports whether the key opens anything at an instant.
-func (k *Key) Good(now callback.Instant) bool { return k.RevokedAt.IsZero() && !k.ExpiresAt.Reached(now) }
+func (k *Key) Good(now callback.Instant) bool {
+	return k.RevokedAt.IsZero() && !k.ExpiresAt.Reached(now)
+}

@@ -104,7 +104,7 @@ func permission(name CommandName) *Permission {
 			return &Permissions[i]
 		}
 	}
-	return &Permission{Command: name, Else: CodeForbidden, words: "nobody may do this"}
+	return &Permission{Command: name, Else: CodeForbidden, Rule: "R24", words: "nobody may do this"}
 }
 
 // authorize asks who and whether now: what can be known without the command's
