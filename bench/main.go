@@ -198,6 +198,7 @@ func open(ctx context.Context, dir string) (_ *bed, err error) {
 func (b *bed) openDesk(ctx context.Context, logger *slog.Logger) error {
 	cfg := config.Builtin()
 	cfg.Settings.Server.DevTokens = true
+	cfg.Settings.Server.RequestsPerSecond = 0 // a few people do the work of many here
 	b.policy = cfg.Policies[deskPolicy]
 	book, err := store.OpenSQLite(ctx, filepath.Join(b.dir, "desk.db"), store.Options{})
 	if err != nil {

@@ -48,7 +48,11 @@ func command() *cobra.Command {
 			if !server.Loopback() {
 				return cli.Mistake("--listen %s: expected a loopback address: anybody could sign in as anybody", server.Listen)
 			}
+			if !server.PublicLoopback() {
+				return cli.Mistake("--public-url %s: expected none: anybody could sign in as anybody", server.PublicURL)
+			}
 			server.DevTokens = true
+			server.RequestsPerSecond, server.AttemptsPerMinute = 0, 0 // one's own machine may be asked as fast as it answers
 			return run(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}
@@ -158,12 +162,13 @@ func (p *process) serve(ctx context.Context, ready func(base string)) error {
 // greet says where everything is, who can sign in, and what to try first.
 func (p *process) greet(out io.Writer, base string) {
 	fmt.Fprintf(out, "%s is open.\n\n", p.Config.Organization)
+	fmt.Fprintf(out, "  sign in      %s/sign-in\n", base)
 	fmt.Fprintf(out, "  API          %s/v1/callbacks   (%s/docs)\n", base, base)
 	if ui := p.TemporalUI; ui != "" {
 		fmt.Fprintf(out, "  Temporal UI  %s\n", ui)
 	}
 	fmt.Fprintf(out, "  Temporal     %s\n", p.server.Address())
-	fmt.Fprintf(out, "  data         %s\n\nSign in with one of these tokens:\n\n", p.Config.Settings.Embedded.Data)
+	fmt.Fprintf(out, "  data         %s\n\nSign in by a click in the browser, or with one of these tokens:\n\n", p.Config.Settings.Embedded.Data)
 	for _, s := range p.Config.Staff {
 		fmt.Fprintf(out, "  %-16s %s, %s\n", "dev:"+s.ID, s.Name, s.Tier)
 	}
