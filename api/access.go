@@ -38,6 +38,7 @@ type grant struct {
 }
 
 var grants = map[access]grant{
+	accessOpen:     {staff: true, auditor: true, admin: true, scopes: allScopes},
 	accessAnybody:  {staff: true, auditor: true, admin: true, scopes: allScopes},
 	accessRead:     {staff: true, auditor: true, admin: true, scopes: []string{ScopeRead}, words: "only staff may read this"},
 	accessPolicies: {staff: true, auditor: true, admin: true, scopes: []string{ScopeRead, ScopeIntake}, words: "only staff may read this"},
@@ -58,7 +59,7 @@ func (p Principal) may(what access) error {
 	if !known {
 		return refuse(callback.CodeForbidden, "", "nobody may do this")
 	}
-	has := false
+	var has bool
 	switch {
 	case p.Staff == nil:
 		has = what == accessAnybody || slices.ContainsFunc(p.Scopes, func(s string) bool { return slices.Contains(g.scopes, s) })

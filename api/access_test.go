@@ -292,5 +292,5 @@ func holdTable(t *testing.T, name, want string) {
 		require.NoError(t, os.WriteFile(file, []byte(before+"<!-- "+name+" -->\n"+want+"<!-- end -->"+after), 0o600))
 		return
 	}
-	require.Equal(t, have, want, "run go test ./api -run Table -update")
+	require.Equal(t, want, have, "run go test ./api -run Table -update")
 }

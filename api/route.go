@@ -113,7 +113,8 @@ func (a *API) routes(registry *prometheus.Registry) {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", Description: "an OIDC token or an API key; on a developer's own machine `dev:STAFF_ID`"},
+		"session": {Type: "apiKey", In: "cookie", Name: "__Host-ringback", Description: "a browser that is signed in; commands only from the desk's own pages"},
+		"token":   {Type: "http", Scheme: "bearer", Description: "an OIDC token or an API key; on a developer's own machine `dev:STAFF_ID`"},
 	}
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[callback.Instant](), reflect.TypeFor[instantSchema]())
 	a.huma = humagin.New(a.gin, config)
@@ -180,7 +181,7 @@ func (a *API) register(op *operation) {
 	}
 	described.Extensions = map[string]any{"x-access": string(op.access)}
 	if !op.open {
-		described.Security = []map[string][]string{{"token": {}}}
+		described.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 		refusals = append(refusals, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeRateLimited,
 			callback.CodeUnavailable, callback.CodeInternal)
 	}
