@@ -302,6 +302,9 @@ func (a *API) makeReassign(ctx context.Context, _ *request, e *errand, b *reassi
 	if !known {
 		return callback.Reassign{}, callback.Invalid("to", "expected the id of somebody of the staff")
 	}
+	if person(to).Auditor {
+		return callback.Reassign{}, callback.Invalid("to", "expected somebody who may give commands: an auditor could do nothing with it")
+	}
 	return callback.Reassign{To: person(to), TextID: e.text(book.TextReason, b.Reason)}, nil
 }
 
