@@ -102,7 +102,7 @@ func (a *API) get(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Header.Get("If-None-Match") == etag(v.State.Version) {
+	if ifNoneMatch(r.Request, v.State.Version) {
 		return &answer{status: http.StatusNotModified, etag: etag(v.State.Version)}, nil
 	}
 	p, err := a.policyOf(ctx, v.Intake)

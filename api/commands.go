@@ -121,6 +121,14 @@ func (a *API) order(
 			}
 		}
 		e.check = r.who.isStaff
+		if late := e.late; late != nil {
+			e.check = func() error {
+				if err := r.who.isStaff(); err != nil {
+					return err
+				}
+				return late(view, policy)
+			}
+		}
 		accepted := e.accepted
 		e.accepted = func() {
 			if accepted != nil {
@@ -294,6 +302,9 @@ func (a *API) makeReassign(ctx context.Context, _ *request, e *errand, b *reassi
 	if !known {
 		return callback.Reassign{}, callback.Invalid("to", "expected the id of somebody of the staff")
 	}
+	if person(to).Auditor {
+		return callback.Reassign{}, callback.Invalid("to", "expected somebody who may give commands: an auditor could do nothing with it")
+	}
 	return callback.Reassign{To: person(to), TextID: e.text(book.TextReason, b.Reason)}, nil
 }
 
@@ -318,10 +329,12 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 		return c, nil
 	case err != nil, reserved.By != r.who.ID, to == nil:
 		return c, callback.Invalid("transfer_id", "expected the id of a transfer that you have reserved")
-	case !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())):
-		return c, refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again")
 	}
 	c.Transfer.To = person(to)
+	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())) {
+		e.late = func(v *book.View, p *callback.Policy) error { return a.lapsed(v, p, c, r.who) }
+		return c, nil
+	}
 	e.accepted = func() {
 		a.later.do(func(ctx context.Context) {
 			if err := a.book.ConsumeReservation(ctx, *b.TransferID); err != nil {
@@ -330,6 +343,17 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 		})
 	}
 	return c, nil
+}
+
+// lapsed refuses an escalation whose reservation is gone, unless the rules
+// refuse it anyway: who may not escalate is told so first.
+func (a *API) lapsed(v *book.View, p *callback.Policy, c callback.Escalate, who Principal) error {
+	if v != nil && p != nil {
+		if _, f := v.State.Clone().Do(p, c, who.person(), a.now(), p.Calendar); f != nil {
+			return f
+		}
+	}
+	return refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again")
 }
 
 // customerCalled is a fact, not a command: it is signalled, and refused only

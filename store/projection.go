@@ -290,20 +290,29 @@ func isNote(k book.TextKind) bool { return slices.Contains(noteKinds, k) }
 
 // writePromises writes those that have changed.
 func writePromises(tx *gorm.DB, old, now *callback.Callback) error {
-	var rows []promiseRow
+	var changed []callback.Outcome
 	for i, p := range now.Promises {
 		if i < len(old.Promises) && old.Promises[i] == p {
 			continue
 		}
-		rows = append(rows, promiseRow{
-			CallbackID: now.ID, TierIndex: p.TierIndex, Tier: p.Tier, Queue: p.Queue, Policy: now.Policy,
-			MadeAt: instant{p.MadeAt}, DueAt: instant{p.DueAt}, Result: string(p.Result), ResultAt: instant{p.At}, LateBy: string(p.LateBy),
-		})
+		changed = append(changed, p)
 	}
+	rows := rowsOfPromises(now.ID, now.Policy, changed)
 	if len(rows) == 0 {
 		return nil
 	}
 	return tx.Clauses(orUpdate("callback_id", "tier_index")).Create(&rows).Error
+}
+
+func rowsOfPromises(callbackID, policy string, promises []callback.Outcome) []promiseRow {
+	var rows []promiseRow
+	for _, p := range promises {
+		rows = append(rows, promiseRow{
+			CallbackID: callbackID, TierIndex: p.TierIndex, Tier: p.Tier, Queue: p.Queue, Policy: policy,
+			MadeAt: instant{p.MadeAt}, DueAt: instant{p.DueAt}, Result: string(p.Result), ResultAt: instant{p.At}, LateBy: string(p.LateBy),
+		})
+	}
+	return rows
 }
 
 func writeTags(tx *gorm.DB, old, now *callback.Callback) error {
