@@ -41,6 +41,8 @@ type Run struct {
 	alarm           alarm
 	searchable      searchable
 	redraw          bool
+	// leaving: the run is about to be followed by another; nothing new is begun.
+	leaving bool
 }
 
 // State returns the callback as far as the run has come.
@@ -138,11 +140,24 @@ func (w *Callbacks) wantsNewRun(ctx workflow.Context) bool {
 // continueAsNew hands the callback to a fresh run, with whatever the read
 // model does not have yet.
 func (r *Run) continueAsNew(ctx workflow.Context, in contract.Input) error {
+	r.leaving = true
+	if err := hearOut(ctx); err != nil {
+		return err
+	}
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
 	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected)}
 	return workflow.NewContinueAsNewError(ctx, contract.WorkflowType, in)
+}
+
+// hearOut lets those who listen take what has arrived with this task: a signal
+// that nobody has received ends with its run. Coroutines take turns in the
+// order in which they were begun.
+func hearOut(ctx workflow.Context) error {
+	heard := false
+	workflow.Go(ctx, func(workflow.Context) { heard = true })
+	return workflow.Await(ctx, func() bool { return heard })
 }
 
 // since returns the events after a version, as far back as the run knows.
