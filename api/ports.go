@@ -58,6 +58,8 @@ type Errands interface {
 type Views interface {
 	Callback(ctx context.Context, id string) (book.View, error)
 	List(ctx context.Context, f book.Filter, s book.Sort, limit int, cursor string) (book.Page, error)
+	// Counts counts what passes a filter, grouped by none or several members.
+	Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([]book.Count, error)
 	Timeline(ctx context.Context, callbackID string) ([]book.Entry, error)
 	Notes(ctx context.Context, callbackID string) ([]book.Text, error)
 	Stats(ctx context.Context, q book.StatsQuery) (book.Stats, error)

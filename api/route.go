@@ -107,6 +107,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 	for _, group := range [][]*operation{
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
 		a.availabilityOperations(), a.peopleOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
+		a.countOperations(), a.deadlineOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
 		for _, op := range group {
@@ -262,7 +263,8 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 			return err
 		}
 		r.trail.principal = r.who.ID
-		if !a.limiter.allow(r.who.ID, a.now()) {
+		// A page asks several times on behalf of one who looks at it once.
+		if !inside(c.Request.Context()) && !a.limiter.allow(r.who.ID, a.now()) {
 			return refuse(callback.CodeRateLimited, "", "slow down a little")
 		}
 	}

@@ -163,15 +163,19 @@ type Entry struct {
 
 // Filter narrows a list; zero members do not.
 type Filter struct {
-	Status    []callback.Status
-	Tier      []string
-	Queue     []string
-	Policy    []string
-	Owner     []string
-	Assignee  []string
-	Customer  string // customer.ref
-	Source    string // "system" or "system:ref"
-	Tag       string
+	// ID names the callbacks themselves.
+	ID       []string `json:",omitempty"`
+	Status   []callback.Status
+	Tier     []string
+	Queue    []string
+	Policy   []string
+	Owner    []string
+	Assignee []string
+	Customer string // customer.ref
+	Source   string // "system" or "system:ref"
+	Tag      string
+	// Required: the policy's tag is on (R09).
+	Required  *bool `json:",omitempty"`
 	Overdue   *bool
 	DueBefore callback.Instant
 	Q         string // full text: every word must occur (prefix match) in name, ref, phone, e-mail, reason, source ref, field values, notes
@@ -191,6 +195,28 @@ const (
 type Page struct {
 	Items      []View
 	NextCursor string
+}
+
+// CountBy is what callbacks are counted by.
+type CountBy string
+
+// What callbacks are counted by.
+const (
+	CountByStatus   CountBy = "status"
+	CountByTier     CountBy = "tier"
+	CountByQueue    CountBy = "queue"
+	CountByPolicy   CountBy = "policy"
+	CountByOwner    CountBy = "owner"
+	CountByAssignee CountBy = "assignee"
+)
+
+// Count is how many callbacks have the same values of what is counted by.
+type Count struct {
+	// Key has a value for each CountBy that was asked for, in its order.
+	Key            []string
+	Count, Overdue int64
+	// FirstDueAt is the earliest promise among them; zero: none.
+	FirstDueAt callback.Instant
 }
 
 // FeedItem is one change, for the stream: the callback as it was then, without

@@ -66,6 +66,9 @@ func TestListsAreNarrowedByFilters(t *testing.T) {
 			want   []*life
 		}{
 			"all":             {book.Filter{}, []*life{queued, claimed, overdue, cancelled}},
+			"some by id":      {book.Filter{ID: []string{claimed.ID, cancelled.ID, "none"}}, []*life{claimed, cancelled}},
+			"tag on":          {book.Filter{Required: &yes}, []*life{queued, claimed, overdue}},
+			"tag off":         {book.Filter{Required: &no}, []*life{cancelled}},
 			"a status":        {book.Filter{Status: []callback.Status{callback.StatusClaimed}}, []*life{claimed}},
 			"statuses":        {book.Filter{Status: []callback.Status{callback.StatusClaimed, callback.StatusCancelled}}, []*life{claimed, cancelled}},
 			"open":            {book.Filter{Status: []callback.Status{callback.StatusQueued, callback.StatusClaimed}}, []*life{queued, claimed, overdue}},
@@ -98,6 +101,43 @@ func TestListsAreNarrowedByFilters(t *testing.T) {
 			got = listed(t, s, c.filter, book.SortDueAt, 2)
 			require.ElementsMatch(t, want, got, name)
 		}
+	})
+}
+
+func TestCallbacksAreCounted(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		none, err := s.Counts(t.Context(), book.Filter{}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{{Key: []string{}}}, none)
+
+		queued := opened(t, after(time.Second))
+		keep(t, s, queued)
+		keep(t, s, opened(t, noon))
+		claimed := opened(t, after(2*time.Second))
+		claimed.do(t, after(time.Minute), supervisor("sup1"), callback.Claim{})
+		keep(t, s, claimed)
+		overdue := opened(t, after(3*time.Second))
+		overdue.wait(after(2 * time.Hour))
+		overdue.wait(after(4 * time.Hour))
+		keep(t, s, overdue)
+
+		total, err := s.Counts(t.Context(), book.Filter{}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{{Key: []string{}, Count: 4, Overdue: 1, FirstDueAt: after(time.Hour)}}, total)
+		byBoth, err := s.Counts(t.Context(), book.Filter{}, []book.CountBy{book.CountByStatus, book.CountByTier})
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{
+			{Key: []string{"claimed", "supervisor"}, Count: 1, FirstDueAt: claimed.DueAt},
+			{Key: []string{"queued", "manager"}, Count: 1, Overdue: 1, FirstDueAt: overdue.DueAt},
+			{Key: []string{"queued", "supervisor"}, Count: 2, FirstDueAt: after(time.Hour)},
+		}, byBoth)
+		narrowed, err := s.Counts(t.Context(), book.Filter{Assignee: []string{"sup1"}, Q: "asha"}, []book.CountBy{book.CountByAssignee})
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{{Key: []string{"sup1"}, Count: 1, FirstDueAt: claimed.DueAt}}, narrowed)
+		_, err = s.Counts(t.Context(), book.Filter{}, []book.CountBy{"state"})
+		require.Error(t, err)
 	})
 }
 

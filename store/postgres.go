@@ -83,6 +83,7 @@ func postgresDialect() dialect {
 		matchWord:   `SELECT callback_id FROM search WHERE words @@ ?::tsquery`,
 		day:         `to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
 		hour:        `to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:00"Z"')`,
+		required:    `(c.state ->> 'callback_required')::boolean`,
 		toWords: func(words []string) string {
 			return "{" + strings.Join(words, ",") + "}" // letters, marks and digits only
 		},

@@ -89,6 +89,7 @@ func sqliteDialect() dialect {
 		matchWord:   `SELECT callback_id FROM search WHERE search MATCH ?`,
 		day:         `substr(made_at, 1, 10)`,
 		hour:        `substr(made_at, 1, 13) || ':00Z'`,
+		required:    `(c.state ->> '$.callback_required')`,
 		toWords:     func(words []string) string { return strings.Join(words, " ") },
 		toWordQuery: func(word string) string { return `"` + word + `"*` },
 		condition:   sqliteCondition,

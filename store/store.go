@@ -96,6 +96,8 @@ type dialect struct {
 	indexWords  string
 	matchWord   string
 	day, hour   string
+	// required tells whether the policy's tag of a callback c is on.
+	required    string
 	toWords     func(words []string) string
 	toWordQuery func(word string) string
 	// condition sorts an error of the database.
