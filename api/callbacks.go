@@ -156,7 +156,7 @@ func (a *API) list(ctx context.Context, r *request) (*answer, error) {
 // filter reads what narrows a list, or the stream.
 func (a *API) filter(q *query) book.Filter {
 	f := book.Filter{
-		ID: q.many("id"), Required: q.flag("callback_required"),
+		ID: q.many("id"), RequestedBy: q.many("requested_by"), Required: q.flag("callback_required"),
 		Tier: q.many("tier"), Queue: q.many("queue", a.queueNames()...), Policy: q.many("policy"),
 		Owner: q.many("owner"), Assignee: q.many("assignee"),
 		Customer: q.one("customer"), Source: q.one("source"), Tag: q.one("tag"),
@@ -185,6 +185,7 @@ func filterParams(text bool) []*huma.Param {
 		manyParam("policy", "its policy"),
 		manyParam("owner", "staff ids"),
 		manyParam("assignee", "staff ids"),
+		manyParam("requested_by", "who promised it: staff ids, or `system:NAME`"),
 		param("customer", "the customer's id with you"),
 		param("source", "`system`, or `system:ref`"),
 		param("tag", "a tag that it wears now"),

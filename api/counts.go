@@ -15,7 +15,7 @@ type (
 		By         []string         `json:"by" enum:"status,tier,queue,policy,owner,assignee"`
 		Count      int64            `json:"count"`
 		Overdue    int64            `json:"overdue" doc:"of them, past their promise at the last tier"`
-		FirstDueAt callback.Instant `json:"first_due_at" doc:"the earliest promise among them"`
+		FirstDueAt callback.Instant `json:"first_due_at" doc:"the earliest promise among them that is not kept yet"`
 		Groups     []CountGroup     `json:"groups"`
 	}
 	CountGroup struct {

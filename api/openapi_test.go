@@ -25,7 +25,9 @@ var contractRoutes = []string{
 }
 
 // deskRoutes are what the web desk needs beside it.
-var deskRoutes = []string{"GET /v1/counts", "GET /v1/callbacks/{id}/deadline"}
+var deskRoutes = []string{
+	"GET /v1/counts", "GET /v1/callbacks/{id}/deadline", "GET /v1/me/views", "PUT /v1/me/views", "DELETE /v1/me/views",
+}
 
 func TestTheDescriptionIsTheContract(t *testing.T) {
 	t.Parallel()
@@ -61,7 +63,7 @@ func TestTheCallbackHasEveryMember(t *testing.T) {
 	for _, name := range contractMembers {
 		require.Contains(t, shown, name)
 	}
-	besides := []string{"transfer_attempt", "allowed", "warnings"}
+	besides := []string{"transfer_attempt", "customer_called_at", "allowed", "warnings"}
 	require.Len(t, shown, len(contractMembers)+len(besides))
 	for name := range shown {
 		require.True(t, slices.Contains(contractMembers, name) || slices.Contains(besides, name), name)

@@ -15,6 +15,7 @@ type Book interface {
 	Originals
 	Errands
 	Views
+	Lists
 	People
 
 	// Ping reports whether the database answers.
@@ -70,6 +71,13 @@ type Views interface {
 	FeedBounds(ctx context.Context) (oldest, newest int64, err error)
 	// Subscribe calls f when there may be something new in the feed; f returns at once.
 	Subscribe(f func()) (cancel func())
+}
+
+// Lists are what people want to see again.
+type Lists interface {
+	ListViews(ctx context.Context, staffID string) ([]book.ListView, error)
+	SaveListView(ctx context.Context, v book.ListView) error
+	ForgetListView(ctx context.Context, staffID, name string) error
 }
 
 // People are who works here, and who of them is free.

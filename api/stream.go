@@ -216,7 +216,7 @@ func (s *stream) passes(ctx context.Context, c *callback.Callback) (bool, error)
 	f := s.filter
 	among := func(values []string, v string) bool { return len(values) == 0 || slices.Contains(values, v) }
 	if !among(f.ID, c.ID) || !among(f.Tier, c.Tier) || !among(f.Queue, c.Queue) || !among(f.Policy, c.Policy) ||
-		!among(f.Owner, c.Owner) || !among(f.Assignee, c.Assignee) ||
+		!among(f.RequestedBy, c.RequestedBy) || !among(f.Owner, c.Owner) || !among(f.Assignee, c.Assignee) ||
 		len(f.Status) > 0 && !slices.Contains(f.Status, c.Status) ||
 		f.Tag != "" && !slices.Contains(c.Tags, f.Tag) ||
 		f.Required != nil && *f.Required != c.CallbackRequired ||

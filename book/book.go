@@ -174,6 +174,8 @@ type Filter struct {
 	Customer string // customer.ref
 	Source   string // "system" or "system:ref"
 	Tag      string
+	// RequestedBy are those who promised it.
+	RequestedBy []string `json:",omitempty"`
 	// Required: the policy's tag is on (R09).
 	Required  *bool `json:",omitempty"`
 	Overdue   *bool
@@ -215,7 +217,7 @@ type Count struct {
 	// Key has a value for each CountBy that was asked for, in its order.
 	Key            []string
 	Count, Overdue int64
-	// FirstDueAt is the earliest promise among them; zero: none.
+	// FirstDueAt is the earliest promise among them that is not kept yet; zero: none.
 	FirstDueAt callback.Instant
 }
 
@@ -302,6 +304,14 @@ type Archived struct {
 	RunID      string
 	ClosedAt   callback.Instant
 	History    []byte // protobuf JSON, gzip
+}
+
+// ListView is a list that somebody wants to see again: its filters and order as
+// the query of an address, under a name of its own.
+type ListView struct {
+	StaffID string
+	Name    string
+	Query   string
 }
 
 // StatsQuery bounds a report: promises made within [From, To).

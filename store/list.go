@@ -111,6 +111,7 @@ func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
 	oneOf("c.policy", f.Policy)
 	oneOf("c.owner", f.Owner)
 	oneOf("c.assignee", f.Assignee)
+	oneOf("i.requested_by", f.RequestedBy)
 	if openOnly(f) {
 		list = list.Where("c.closed_at IS NULL") // what the index of open ones is for
 	}
@@ -165,7 +166,7 @@ func (s *Store) Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([
 	var counts []book.Count
 	err := s.read(ctx, "count callbacks", func(db *gorm.DB) error {
 		list := s.filter(db.Table("callbacks AS c").Joins("JOIN intakes AS i ON i.callback_id = c.id"), f)
-		list = list.Select(strings.Join(append(slices.Clone(columns), "COUNT(*)", "COUNT(CASE WHEN c.overdue THEN 1 END)", "MIN(c.due_at)"), ", "))
+		list = list.Select(strings.Join(append(slices.Clone(columns), "COUNT(*)", "COUNT(CASE WHEN c.overdue THEN 1 END)", "MIN(CASE WHEN "+s.contactedAt+" IS NULL THEN c.due_at END)"), ", "))
 		if len(columns) > 0 {
 			keys := strings.Join(columns, ", ")
 			list = list.Group(keys)
@@ -233,7 +234,7 @@ func openCursor(key []byte, f book.Filter, order book.Sort, cursor string) (posi
 }
 
 func seal(key []byte, f book.Filter, order book.Sort, position []byte) []byte {
-	for _, values := range []*[]string{&f.ID, &f.Tier, &f.Queue, &f.Policy, &f.Owner, &f.Assignee} {
+	for _, values := range []*[]string{&f.ID, &f.RequestedBy, &f.Tier, &f.Queue, &f.Policy, &f.Owner, &f.Assignee} {
 		*values = slices.Sorted(slices.Values(*values))
 	}
 	f.Status = slices.Sorted(slices.Values(f.Status))

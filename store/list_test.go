@@ -67,6 +67,8 @@ func TestListsAreNarrowedByFilters(t *testing.T) {
 		}{
 			"all":             {book.Filter{}, []*life{queued, claimed, overdue, cancelled}},
 			"some by id":      {book.Filter{ID: []string{claimed.ID, cancelled.ID, "none"}}, []*life{claimed, cancelled}},
+			"by whom":         {book.Filter{RequestedBy: []string{"agent1"}, ID: []string{queued.ID}}, []*life{queued}},
+			"by nobody":       {book.Filter{RequestedBy: []string{"agent2"}}, nil},
 			"tag on":          {book.Filter{Required: &yes}, []*life{queued, claimed, overdue}},
 			"tag off":         {book.Filter{Required: &no}, []*life{cancelled}},
 			"a status":        {book.Filter{Status: []callback.Status{callback.StatusClaimed}}, []*life{claimed}},
@@ -122,14 +124,20 @@ func TestCallbacksAreCounted(t *testing.T) {
 		overdue.wait(after(2 * time.Hour))
 		overdue.wait(after(4 * time.Hour))
 		keep(t, s, overdue)
+		reached := opened(t, after(-time.Second))
+		reached.do(t, after(time.Minute), supervisor("sup2"), callback.Claim{})
+		reached.do(t, after(time.Minute), supervisor("sup2"), callback.Start{})
+		reached.do(t, after(time.Minute), supervisor("sup2"), callback.Attempt{Disposition: callback.Reached})
+		keep(t, s, reached)
 
 		total, err := s.Counts(t.Context(), book.Filter{}, nil)
 		require.NoError(t, err)
-		require.Equal(t, []book.Count{{Key: []string{}, Count: 4, Overdue: 1, FirstDueAt: after(time.Hour)}}, total)
+		require.Equal(t, []book.Count{{Key: []string{}, Count: 5, Overdue: 1, FirstDueAt: after(time.Hour)}}, total)
 		byBoth, err := s.Counts(t.Context(), book.Filter{}, []book.CountBy{book.CountByStatus, book.CountByTier})
 		require.NoError(t, err)
 		require.Equal(t, []book.Count{
 			{Key: []string{"claimed", "supervisor"}, Count: 1, FirstDueAt: claimed.DueAt},
+			{Key: []string{"in_progress", "supervisor"}, Count: 1}, // its promise is kept
 			{Key: []string{"queued", "manager"}, Count: 1, Overdue: 1, FirstDueAt: overdue.DueAt},
 			{Key: []string{"queued", "supervisor"}, Count: 2, FirstDueAt: after(time.Hour)},
 		}, byBoth)
@@ -220,7 +228,11 @@ func TestACursorBelongsToItsListAlone(t *testing.T) {
 		bad(s, f, book.SortRequestedAt, c)
 		bad(s, book.Filter{}, book.SortDueAt, c)
 		bad(other, f, book.SortDueAt, c)
-		for _, cursor := range []string{"x", "%", c[:len(c)-4], "A" + c[1:], c + "AAAA"} {
+		forged := "A" + c[1:]
+		if forged == c {
+			forged = "B" + c[1:]
+		}
+		for _, cursor := range []string{"x", "%", c[:len(c)-4], forged, c + "AAAA"} {
 			bad(s, f, book.SortDueAt, cursor)
 		}
 	})

@@ -84,6 +84,7 @@ func postgresDialect() dialect {
 		day:         `to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
 		hour:        `to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:00"Z"')`,
 		required:    `(c.state ->> 'callback_required')::boolean`,
+		contactedAt: `(c.state ->> 'contacted_at')`,
 		toWords: func(words []string) string {
 			return "{" + strings.Join(words, ",") + "}" // letters, marks and digits only
 		},

@@ -90,6 +90,7 @@ func sqliteDialect() dialect {
 		day:         `substr(made_at, 1, 10)`,
 		hour:        `substr(made_at, 1, 13) || ':00Z'`,
 		required:    `(c.state ->> '$.callback_required')`,
+		contactedAt: `(c.state ->> '$.contacted_at')`,
 		toWords:     func(words []string) string { return strings.Join(words, " ") },
 		toWordQuery: func(word string) string { return `"` + word + `"*` },
 		condition:   sqliteCondition,

@@ -96,10 +96,11 @@ type dialect struct {
 	indexWords  string
 	matchWord   string
 	day, hour   string
-	// required tells whether the policy's tag of a callback c is on.
-	required    string
-	toWords     func(words []string) string
-	toWordQuery func(word string) string
+	// required tells whether the policy's tag of a callback c is on; contactedAt is
+	// when its tier reached the customer.
+	required, contactedAt string
+	toWords               func(words []string) string
+	toWordQuery           func(word string) string
 	// condition sorts an error of the database.
 	condition func(error) condition
 }
