@@ -31,10 +31,19 @@ type Options struct {
 
 	// Authenticator finds out who bearer tokens belong to.
 	Authenticator Authenticator
+	// NoKeys refuses the keys of systems.
+	NoKeys bool
 	// Sessions knows the browsers that are signed in; nil: only tokens are known.
 	Sessions Sessions
+	// Throttle limits tokens of nobody from one address; nil: there is no limit.
+	Throttle *Throttle
+	// SignIn answers /sign-in, what is below it, and /sign-out; nil: 404.
+	SignIn http.Handler
 	// Pages answers what is no address of the API: the web desk; nil: 404.
 	Pages http.Handler
+	// PublicURL is where browsers find the desk, where that is not the Host that
+	// they ask for: behind a proxy. Its pages may command with a session.
+	PublicURL string
 	// DevTokens takes `dev:STAFF_ID` as a token. Listen must then be a loopback address.
 	DevTokens bool
 	// Listen is the HOST:PORT that the server listens on.
@@ -66,6 +75,8 @@ type Config struct {
 	Policies map[string]*callback.Policy
 	// Tiers with their ranks.
 	Tiers map[string]int
+	// Calendars are what shifts are made of.
+	Calendars map[string]*callback.Calendar
 }
 
 // Limits of the API; what is zero has the default that it names.
@@ -111,9 +122,11 @@ type API struct {
 	auditor        Auditor
 	config         Config
 	authenticators []Authenticator
+	keys           *apiKeys
 	sessions       Sessions
 	crossOrigin    *http.CrossOriginProtection
-	pages          http.Handler
+	throttle       *Throttle
+	signIn, pages  http.Handler
 	people         *directory
 	flights        flights
 	limits         Limits
@@ -148,12 +161,12 @@ func New(o Options) (*API, error) {
 	if o.Book == nil || o.Engine == nil || len(o.Config.Policies) == 0 {
 		return nil, errors.New("api: a book, an engine and at least one policy are needed")
 	}
-	if o.Authenticator == nil && o.Sessions == nil && !o.DevTokens {
+	if o.Authenticator == nil && o.Sessions == nil && !o.DevTokens && o.NoKeys {
 		return nil, errors.New("api: nobody could sign in: give an Authenticator")
 	}
 	if o.DevTokens {
-		if err := loopback(o.Listen); err != nil {
-			return nil, err
+		if err := Loopback(o.Listen); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
 		}
 	}
 	if o.Logger == nil {
@@ -174,15 +187,14 @@ func New(o Options) (*API, error) {
 	a := &API{
 		book: o.Book, engine: o.Engine, auditor: o.Auditor, config: o.Config,
 		people:   &directory{read: o.Book.Staff, now: o.Now},
-		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), pages: o.Pages,
+		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), throttle: o.Throttle, signIn: o.SignIn, pages: o.Pages,
 		limits: o.Limits.withDefaults(), log: o.Logger, temporalUI: strings.TrimSuffix(o.TemporalUI, "/"),
 		listen: o.Listen, devTokens: o.DevTokens, clock: o.Now, tick: o.Tick, closing: make(chan struct{}),
 	}
-	if o.Authenticator != nil {
-		a.authenticators = append(a.authenticators, o.Authenticator)
-	}
-	if o.DevTokens {
-		a.authenticators = append(a.authenticators, devTokens{a.people})
+	if o.PublicURL != "" {
+		if err := a.crossOrigin.AddTrustedOrigin(strings.TrimSuffix(o.PublicURL, "/")); err != nil {
+			return nil, fmt.Errorf("api: the public URL: %w", err)
+		}
 	}
 	if o.Tracer != nil {
 		a.tracer = o.Tracer.Tracer("ringback/api")
@@ -195,6 +207,16 @@ func New(o Options) (*API, error) {
 		return nil, fmt.Errorf("api: registering metrics: %w", err)
 	}
 	a.later = newLater(o.Logger)
+	a.keys = newAPIKeys(o.Book, o.Now, a.later)
+	if !o.NoKeys {
+		a.authenticators = append(a.authenticators, a.keys)
+	}
+	if o.Authenticator != nil {
+		a.authenticators = append(a.authenticators, o.Authenticator)
+	}
+	if o.DevTokens {
+		a.authenticators = append(a.authenticators, devTokens{a.people})
+	}
 	a.hub = newHub(o.Book, o.Logger, a.limits.Backlog)
 	a.routes(o.Registry)
 	return a, nil
@@ -223,8 +245,8 @@ func (a *API) Close() {
 // server before ctx does; requests that had to be cut off.
 func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	if a.devTokens {
-		if err := loopback(l.Addr().String()); err != nil {
-			return err
+		if err := Loopback(l.Addr().String()); err != nil {
+			return fmt.Errorf("api: %w", err)
 		}
 	}
 	server := &http.Server{

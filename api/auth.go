@@ -23,8 +23,17 @@ type Principal struct {
 	Scopes []string
 }
 
-// ScopeIntake lets a system create callbacks (CONTRACT §3).
-const ScopeIntake = "intake"
+// The scopes of a system's key.
+const (
+	// ScopeIntake lets a system create callbacks (CONTRACT §3).
+	ScopeIntake = "intake"
+	// ScopeRead lets it read what staff read.
+	ScopeRead = "read"
+	// ScopeAudit lets it read and replay histories.
+	ScopeAudit = "audit"
+)
+
+var scopes = []string{ScopeIntake, ScopeRead, ScopeAudit}
 
 // The roles of staff (CONTRACT §3).
 const (
@@ -49,44 +58,6 @@ func person(s *book.Staff) callback.Person {
 		ID: s.ID, Rank: s.Rank, Queues: s.Queues,
 		Auditor: slices.Contains(s.Roles, roleAuditor), Admin: slices.Contains(s.Roles, roleAdmin),
 	}
-}
-
-// mayRead: all staff read; a system does not.
-func (p Principal) mayRead() error {
-	if p.Staff == nil {
-		return refuse(callback.CodeForbidden, "", "only staff may read this")
-	}
-	return nil
-}
-
-// mayCommand: staff, but no auditor.
-func (p Principal) mayCommand() error {
-	switch {
-	case p.Staff == nil:
-		return refuse(callback.CodeForbidden, "", "only staff may give commands")
-	case p.is(roleAuditor):
-		return refuse(callback.CodeForbidden, "R24", "an auditor reads and gives no command")
-	}
-	return nil
-}
-
-// mayCreate: staff, but no auditor; or a system with the scope.
-func (p Principal) mayCreate() error {
-	if p.Staff == nil && slices.Contains(p.Scopes, ScopeIntake) {
-		return nil
-	}
-	if p.Staff == nil {
-		return refuse(callback.CodeForbidden, "", "this key lacks the scope "+ScopeIntake)
-	}
-	return p.mayCommand()
-}
-
-// mayAudit: auditors.
-func (p Principal) mayAudit() error {
-	if !p.is(roleAuditor) {
-		return refuse(callback.CodeForbidden, "R24", "only an auditor may see histories")
-	}
-	return nil
 }
 
 // ErrUnauthenticated says that a request proves nobody.
@@ -140,6 +111,9 @@ func (a *API) authenticate(r *http.Request) (Principal, error) {
 		return Principal{}, unauthenticated("send Authorization: Bearer with a token")
 	}
 	for _, by := range a.authenticators {
+		if _, dev := by.(devTokens); dev && !Local(r) {
+			continue
+		}
 		who, err := by.Authenticate(r.Context(), strings.TrimSpace(token))
 		if errors.Is(err, ErrUnauthenticated) {
 			continue
@@ -173,16 +147,43 @@ func (d devTokens) Authenticate(ctx context.Context, token string) (Principal, e
 	return Principal{ID: id, Staff: s}, nil
 }
 
-// loopback refuses an address that others can reach.
-func loopback(listen string) error {
+// Loopback refuses an address that others can reach, on which nobody may be
+// taken at their word.
+func Loopback(listen string) error {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
-		return fmt.Errorf("api: dev tokens need the address that is listened on, HOST:PORT: %w", err)
+		return fmt.Errorf("dev tokens need the address that is listened on, HOST:PORT: %w", err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("api: dev tokens let anybody be anybody, and %s can be reached by others: listen on 127.0.0.1", listen)
+	if !loopback(host) {
+		return fmt.Errorf("dev tokens let anybody be anybody, and %s can be reached by others: listen on 127.0.0.1", listen)
 	}
 	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// LoopbackHost reports whether HOST or HOST:PORT names this machine to itself.
+func LoopbackHost(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+	}
+	return loopback(host)
+}
+
+// Local reports whether a request was made on this machine, for this machine:
+// nothing between passed it on, and no other name was asked for. A page that has
+// its own name point here (DNS rebinding) does not speak for who sits there.
+func Local(r *http.Request) bool {
+	for _, passedOn := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(passedOn) != "" {
+			return false
+		}
+	}
+	return LoopbackHost(r.Host) && LoopbackHost(r.RemoteAddr)
 }
 
 const (
@@ -204,6 +205,13 @@ type directory struct {
 	people map[string]*book.Staff
 	readAt time.Time
 	busy   bool
+}
+
+// forget has the staff read again when they are next asked for.
+func (d *directory) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readAt = time.Time{}
 }
 
 // everybody returns the staff by id. The error says that they were never read.

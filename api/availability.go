@@ -53,14 +53,14 @@ func (Candidate) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 func (a *API) availabilityOperations() []*operation {
 	return []*operation{
 		{
-			method: http.MethodGet, path: "/v1/availability", id: "availability", tag: "people",
+			method: http.MethodGet, path: "/v1/availability", id: "availability", tag: "people", access: accessRead,
 			summary: "Who is free for a live transfer", doc: "Everybody of the tier and queue with what they say of themselves, the free ones first (R01).",
 			query:   []*huma.Param{param("tier", "only of this tier"), param("queue", "only members of this queue")},
 			answers: []reply{{http.StatusOK, "the candidates", Availability{}, ""}},
 			serve:   a.availability,
 		},
 		{
-			method: http.MethodPost, path: "/v1/transfers", id: "transfer", tag: "people",
+			method: http.MethodPost, path: "/v1/transfers", id: "transfer", tag: "people", access: accessCommand,
 			summary:  "Reserve somebody for a live transfer",
 			doc:      "For 60 seconds, in one compare-and-set: nobody is reserved twice. Escalate with the id if the transfer succeeds.",
 			body:     transferBody{},
@@ -83,7 +83,7 @@ func (a *API) availability(ctx context.Context, r *request) (*answer, error) {
 	if err := q.fault(); err != nil {
 		return nil, err
 	}
-	if err := r.who.mayRead(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	everybody, err := a.people.everybody(ctx)
@@ -151,7 +151,7 @@ func (a *API) transfer(ctx context.Context, r *request) (*answer, error) {
 	if len(wrong) > 0 {
 		return nil, invalid(wrong)
 	}
-	if err := r.who.mayCommand(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	reserved, err := a.book.Reserve(ctx, book.Reservation{

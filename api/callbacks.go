@@ -64,7 +64,7 @@ const maxFieldLength = 1000
 func (a *API) callbackOperations() []*operation {
 	return []*operation{
 		{
-			method: http.MethodPost, path: "/v1/callbacks", id: "create", tag: "callbacks",
+			method: http.MethodPost, path: "/v1/callbacks", id: "create", tag: "callbacks", access: accessCreate,
 			summary: "Promise a callback",
 			doc: "The promise, `due_at`, is `requested_at` + TAT, in working time where the policy has a calendar (R02). " +
 				"An open callback of the same customer is no hindrance, but a warning.",
@@ -77,7 +77,7 @@ func (a *API) callbackOperations() []*operation {
 			serve:    a.create,
 		},
 		{
-			method: http.MethodGet, path: "/v1/callbacks", id: "list", tag: "callbacks",
+			method: http.MethodGet, path: "/v1/callbacks", id: "list", tag: "callbacks", access: accessRead,
 			summary: "Find callbacks",
 			doc: "Every filter narrows; several values of one, repeated or with commas, widen. " +
 				"A cursor binds sort and filters, not `limit`; an item whose sort key does not change meanwhile is given exactly once.",
@@ -86,7 +86,7 @@ func (a *API) callbackOperations() []*operation {
 			serve:   a.list,
 		},
 		{
-			method: http.MethodGet, path: "/v1/callbacks/{id}", id: "get", tag: "callbacks",
+			method: http.MethodGet, path: "/v1/callbacks/{id}", id: "get", tag: "callbacks", access: accessRead,
 			summary: "One callback", doc: "With `allowed`: the commands that the caller may give now.",
 			answers: []reply{
 				{http.StatusOK, "the callback", Callback{}, ""},
@@ -119,7 +119,7 @@ func (a *API) read(ctx context.Context, r *request) (*book.View, error) {
 		err = dbAway
 	}
 	if err == nil {
-		err = r.who.mayRead()
+		err = r.may()
 	}
 	return v, err
 }
@@ -135,7 +135,7 @@ func (a *API) list(ctx context.Context, r *request) (*answer, error) {
 	if err := q.fault(); err != nil {
 		return nil, err
 	}
-	if err := r.who.mayRead(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	page, err := a.book.List(ctx, filter, sort, limit, cursor)
@@ -251,7 +251,7 @@ func (a *API) create(ctx context.Context, r *request) (*answer, error) {
 	}
 	w := &work{name: contract.UpdateCreate, callbackID: id.String()}
 	w.prepare = func(ctx context.Context, e *errand) error {
-		if err := r.who.mayCreate(); err != nil {
+		if err := r.may(); err != nil {
 			return err
 		}
 		e.needsBook = true
@@ -399,9 +399,9 @@ func (a *API) intake(ctx context.Context, who Principal, e book.Errand, b *creat
 	if err := a.checkIntake(ctx, &in, policy); err != nil {
 		return in, nil, err
 	}
-	supervisor := ""
-	if who.Staff != nil {
-		supervisor = who.Staff.ReportsTo
+	supervisor, err := a.superior(ctx, who)
+	if err != nil {
+		return in, nil, err
 	}
 	pinned := policy.Pin(in.LOB, supervisor)
 	hash, err := policyHash(pinned)
@@ -410,6 +410,18 @@ func (a *API) intake(ctx context.Context, who Principal, e book.Errand, b *creat
 	}
 	in.PolicyHash = hash
 	return in, pinned, a.book.SavePolicy(ctx, hash, pinned)
+}
+
+// superior is whom somebody reports to, if they work here (R19); empty: nobody.
+func (a *API) superior(ctx context.Context, who Principal) (string, error) {
+	if who.Staff == nil || who.Staff.ReportsTo == "" {
+		return "", nil
+	}
+	everybody, err := a.people.everybody(ctx)
+	if err != nil || everybody[who.Staff.ReportsTo] == nil {
+		return "", err
+	}
+	return who.Staff.ReportsTo, nil
 }
 
 // checkIntake refuses what is wrong under this policy, now.

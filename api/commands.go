@@ -61,7 +61,7 @@ func command[B any, C callback.Command](a *API, path, summary, doc string, codes
 	_, bare := any(body).(nothing)
 	_, completes := any(body).(completeBody)
 	return &operation{
-		method: http.MethodPost, path: "/v1/callbacks/{id}/" + path, id: string(zero.Name()), tag: "commands",
+		method: http.MethodPost, path: "/v1/callbacks/{id}/" + path, id: string(zero.Name()), tag: "commands", access: accessCommand,
 		summary: summary, doc: doc, body: body, bodyOptional: bare || completes, conditional: true,
 		answers: []reply{
 			{http.StatusOK, "the callback", Callback{}, ""},
@@ -120,7 +120,7 @@ func (a *API) order(
 				return err
 			}
 		}
-		e.check = r.who.mayRead
+		e.check = r.who.isStaff
 		accepted := e.accepted
 		e.accepted = func() {
 			if accepted != nil {
@@ -336,7 +336,7 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 // where there is nobody to tell.
 func (a *API) customerCalled() *operation {
 	return &operation{
-		method: http.MethodPost, path: "/v1/callbacks/{id}/customer-called", id: contract.SignalCustomerCalled, tag: "commands",
+		method: http.MethodPost, path: "/v1/callbacks/{id}/customer-called", id: contract.SignalCustomerCalled, tag: "commands", access: accessCommand,
 		summary: "The customer called in again",
 		doc:     "On the timeline soon after, and while it is queued first in the queue.",
 		body:    customerCalledBody{}, bodyOptional: true, conditional: true,
@@ -361,7 +361,7 @@ func (a *API) customerCalled() *operation {
 			w := &work{name: contract.SignalCustomerCalled, callbackID: r.callbackID, view: view, local: true}
 			w.prepare = func(_ context.Context, e *errand) error {
 				call := contract.CustomerCalled{By: e.who.ID, TextID: e.text(book.TextNote, deref(b.Note))}
-				e.check, e.needsBook = r.who.mayCommand, true
+				e.check, e.needsBook = r.may, true
 				e.send = func(ctx context.Context, _ bool) (contract.Outcome, error) {
 					told := contract.Outcome{Digest: e.Digest}
 					if e.taken && a.heard(ctx, e, call) {

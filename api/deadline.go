@@ -73,7 +73,7 @@ const policyVersionLength = 12
 
 func (a *API) deadlineOperations() []*operation {
 	return []*operation{{
-		method: http.MethodGet, path: "/v1/callbacks/{id}/deadline", id: "deadline", tag: "callbacks",
+		method: http.MethodGet, path: "/v1/callbacks/{id}/deadline", id: "deadline", tag: "callbacks", access: accessRead,
 		summary: "Why it is due when it is due",
 		doc:     "The promise as it was made (R02): its policy, its working time, the holds, and what the clock does next.",
 		answers: []reply{{http.StatusOK, "the explanation", Deadline{}, ""}},

@@ -279,7 +279,7 @@ func (c call) request(t testing.TB) *http.Request {
 		require.NoError(t, err)
 		body = bytes.NewReader(raw)
 	}
-	r := httptest.NewRequestWithContext(t.Context(), c.method, c.path, body)
+	r := onThisMachine(httptest.NewRequestWithContext(t.Context(), c.method, c.path, body))
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -295,6 +295,12 @@ func (c call) request(t testing.TB) *http.Request {
 			r.Header.Del(name)
 		}
 	}
+	return r
+}
+
+// onThisMachine makes a request one that dev tokens are good for.
+func onThisMachine(r *http.Request) *http.Request {
+	r.Host, r.RemoteAddr = "127.0.0.1:8080", "127.0.0.1:50000"
 	return r
 }
 

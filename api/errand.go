@@ -281,8 +281,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 // the first outcome again, and it says stale or closed where it has none.
 func (a *API) before(r *request, w *work, e *errand) error {
 	if r.op.conditional {
+		var have int64
+		if w.view != nil {
+			have = w.view.State.Version
+		}
 		var err error
-		if e.ifVersion, err = ifMatch(r.Request, w.view); err != nil {
+		if e.ifVersion, err = ifMatch(r.Request, have); err != nil {
 			return err
 		}
 	}
@@ -312,8 +316,8 @@ func closed(c *callback.Callback) error {
 var entityTag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e]*)"$`)
 
 // ifMatch returns the version that If-Match asks for, 0 for any. Of several it
-// is the one that the read model has, else the newest.
-func ifMatch(r *http.Request, v *book.View) (int64, error) {
+// is the one that is there, else the newest.
+func ifMatch(r *http.Request, have int64) (int64, error) {
 	values := r.Header.Values("If-Match")
 	if len(values) == 0 {
 		return 0, nil
@@ -331,7 +335,7 @@ func ifMatch(r *http.Request, v *book.View) (int64, error) {
 		if err != nil || m[1] != "" || version < 1 || strconv.FormatInt(version, 10) != m[2] {
 			continue // a tag that no callback has
 		}
-		if v != nil && version == v.State.Version {
+		if version == have {
 			return version, nil
 		}
 		newest = max(newest, version)

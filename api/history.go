@@ -20,7 +20,7 @@ const commandReplay = "replay"
 func (a *API) historyOperations() []*operation {
 	return []*operation{
 		{
-			method: http.MethodGet, path: "/v1/callbacks/{id}/history", id: "history", tag: "audit",
+			method: http.MethodGet, path: "/v1/callbacks/{id}/history", id: "history", tag: "audit", access: accessAudit,
 			summary: "Its Temporal history, for auditors", doc: "Protobuf JSON, as `temporal workflow show --output json` prints it (R24).",
 			answers: []reply{{http.StatusOK, "the history", History{}, ""}},
 			serve: func(ctx context.Context, r *request) (*answer, error) {
@@ -32,7 +32,7 @@ func (a *API) historyOperations() []*operation {
 			},
 		},
 		{
-			method: http.MethodPost, path: "/v1/callbacks/{id}/replay", id: commandReplay, tag: "audit",
+			method: http.MethodPost, path: "/v1/callbacks/{id}/replay", id: commandReplay, tag: "audit", access: accessAudit,
 			summary: "Replay its history against the code that runs now, for auditors",
 			body:    nothing{}, bodyOptional: true,
 			answers: []reply{{http.StatusOK, "what came of it", Verdict{}, ""}},
@@ -48,7 +48,7 @@ func (a *API) audited(ctx context.Context, r *request) (*book.View, error) {
 		err = dbAway
 	}
 	if err == nil {
-		err = r.who.mayAudit()
+		err = r.may()
 	}
 	if err == nil && a.auditor == nil {
 		err = refuse(callback.CodeUnavailable, "", "this server cannot read histories")

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -71,31 +69,4 @@ func (l *later) close() {
 	}
 	l.mu.Unlock()
 	l.wg.Wait()
-}
-
-// limiter gives every principal a rate of its own. Nil: no limit.
-type limiter struct {
-	perSecond rate.Limit
-	burst     int
-
-	mu sync.Mutex
-	of map[string]*rate.Limiter
-}
-
-func newLimiter(perSecond float64, burst int) *limiter {
-	return &limiter{perSecond: rate.Limit(perSecond), burst: max(burst, 1), of: map[string]*rate.Limiter{}}
-}
-
-func (l *limiter) allow(principal string, now time.Time) bool {
-	if l == nil {
-		return true
-	}
-	l.mu.Lock()
-	of := l.of[principal]
-	if of == nil {
-		of = rate.NewLimiter(l.perSecond, l.burst)
-		l.of[principal] = of
-	}
-	l.mu.Unlock()
-	return of.AllowN(now, 1)
 }

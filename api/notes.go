@@ -41,7 +41,7 @@ func (a *API) noteOperations() []*operation {
 		})
 	}
 	return []*operation{write, {
-		method: http.MethodGet, path: "/v1/callbacks/{id}/notes", id: "notes", tag: "notes",
+		method: http.MethodGet, path: "/v1/callbacks/{id}/notes", id: "notes", tag: "notes", access: accessRead,
 		summary: "Its notes and call summaries, in order",
 		answers: []reply{{http.StatusOK, "the notes", Notes{}, ""}},
 		serve: func(ctx context.Context, r *request) (*answer, error) {

@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -12,17 +10,23 @@ import (
 	"ringback/callback"
 )
 
-// Person is somebody of the staff.
+// Person is somebody of the staff, or who was.
 type Person struct {
-	ID        string   `json:"id"`
-	Name      string   `json:"name"`
-	Tier      string   `json:"tier"`
-	Queues    []string `json:"queues"`
-	Capacity  *int     `json:"capacity" doc:"of open assignments; limits draws, never claims; null: unlimited"`
-	ReportsTo *string  `json:"reports_to"`
-	Shift     *string  `json:"shift" doc:"the calendar of their shift; null: always on shift"`
-	Roles     []string `json:"roles"`
-	Presence  Presence `json:"presence"`
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Tier       string            `json:"tier"`
+	Queues     []string          `json:"queues"`
+	Capacity   *int              `json:"capacity" doc:"of open assignments; limits draws, never claims; null: unlimited"`
+	ReportsTo  *string           `json:"reports_to"`
+	Shift      *string           `json:"shift" doc:"the calendar of their shift; null: always on shift"`
+	Identities map[string]string `json:"identities" doc:"who they are in other systems (R13)"`
+	Roles      []string          `json:"roles"`
+	Presence   Presence          `json:"presence"`
+	Active     bool              `json:"active" doc:"false: they no longer work here"`
+	Pinned     []string          `json:"pinned" doc:"attributes that an administrator has set; neither the file nor the sign-in changes those"`
+	Origin     string            `json:"origin" enum:"file,sign_in,admin" doc:"where they were first heard of"`
+	SignsIn    bool              `json:"signs_in" doc:"somebody at the identity provider signs in as this person"`
+	Version    int64             `json:"version" minimum:"1" doc:"raised by every change; the ETag"`
 }
 
 // Presence is what somebody says of themselves.
@@ -66,17 +70,18 @@ type presenceBody struct {
 func (a *API) peopleOperations() []*operation {
 	return []*operation{
 		{
-			method: http.MethodGet, path: "/v1/staff", id: "staff", tag: "people", summary: "Who works here",
+			method: http.MethodGet, path: "/v1/staff", id: "staff", tag: "people", access: accessRead, summary: "Who works here",
+			query:   []*huma.Param{choiceParam("active", "false: those who no longer do", "true", "false")},
 			answers: []reply{{http.StatusOK, "everybody, by id", Staff{}, ""}},
 			serve:   a.listStaff,
 		},
 		{
-			method: http.MethodGet, path: "/v1/me", id: "me", tag: "people", summary: "Who the caller is",
+			method: http.MethodGet, path: "/v1/me", id: "me", tag: "people", access: accessAnybody, summary: "Who the caller is",
 			answers: []reply{{http.StatusOK, "the caller", Me{}, ""}},
 			serve:   a.me,
 		},
 		{
-			method: http.MethodPut, path: "/v1/me/presence", id: "presence", tag: "people", summary: "Say whether you are free",
+			method: http.MethodPut, path: "/v1/me/presence", id: "presence", tag: "people", access: accessPresence, summary: "Say whether you are free",
 			doc:     "Lapses to `offline` 15 minutes after the last renewal.",
 			body:    presenceBody{},
 			answers: []reply{{http.StatusOK, "what was said", Presence{}, ""}},
@@ -112,10 +117,15 @@ func presenceIn(by map[string]book.Presence, id string) Presence {
 }
 
 func (a *API) listStaff(ctx context.Context, r *request) (*answer, error) {
-	if err := r.who.mayRead(); err != nil {
+	q := r.query()
+	active := q.flag("active")
+	if err := q.fault(); err != nil {
 		return nil, err
 	}
-	everybody, err := a.people.everybody(ctx)
+	if err := r.may(); err != nil {
+		return nil, err
+	}
+	people, err := a.book.People(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -124,18 +134,28 @@ func (a *API) listStaff(ctx context.Context, r *request) (*answer, error) {
 		return nil, err
 	}
 	given := Staff{Items: []Person{}}
-	for _, id := range slices.Sorted(maps.Keys(everybody)) {
-		s := everybody[id]
-		p := Person{
-			ID: s.ID, Name: s.Name, Tier: s.Tier, Queues: list(s.Queues), ReportsTo: null(s.ReportsTo), Shift: null(s.ShiftName),
-			Roles: list(s.Roles), Presence: presenceIn(present, id),
+	for i := range people {
+		if people[i].Inactive != (active != nil && !*active) {
+			continue
 		}
-		if s.Capacity > 0 {
-			p.Capacity = &s.Capacity
-		}
-		given.Items = append(given.Items, p)
+		given.Items = append(given.Items, personAs(&people[i], presenceIn(present, people[i].ID)))
 	}
 	return ok(given)
+}
+
+func personAs(p *book.Person, present Presence) Person {
+	w := Person{
+		ID: p.ID, Name: p.Name, Tier: p.Tier, Queues: list(p.Queues), ReportsTo: null(p.ReportsTo), Shift: null(p.ShiftName),
+		Identities: entries(p.Identities), Roles: list(p.Roles), Presence: present, Active: !p.Inactive, Pinned: []string{},
+		Origin: string(p.Origin), SignsIn: p.Subject != "", Version: p.Version,
+	}
+	if p.Capacity > 0 {
+		w.Capacity = &p.Capacity
+	}
+	for _, attribute := range p.Pinned {
+		w.Pinned = append(w.Pinned, string(attribute))
+	}
+	return w
 }
 
 func (a *API) me(ctx context.Context, r *request) (*answer, error) {
@@ -156,7 +176,7 @@ func (a *API) me(ctx context.Context, r *request) (*answer, error) {
 func (a *API) setPresence(ctx context.Context, r *request) (*answer, error) {
 	b, err := decode[presenceBody](a, r)
 	if err == nil {
-		err = r.who.mayRead()
+		err = r.may()
 	}
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ type Book interface {
 	Views
 	Lists
 	People
+	Keys
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
@@ -83,6 +84,13 @@ type Lists interface {
 // People are who works here, and who of them is free.
 type People interface {
 	Staff(ctx context.Context) ([]book.Staff, error)
+	// People are also those who no longer work here.
+	People(ctx context.Context) ([]book.Person, error)
+	Person(ctx context.Context, id string) (book.Person, error)
+	// EditPerson adds or changes one person, while nobody else changes any, and with
+	// it writes the errand that conclude makes of them, which has an answer; nil, or
+	// conclude nil: none. book.ErrRepeated: that errand has an answer already.
+	EditPerson(ctx context.Context, id string, edit func(book.Roster) (book.Person, error), conclude func(book.Person) (*book.Errand, error)) (book.Person, error)
 	SetPresence(ctx context.Context, staffID string, s book.PresenceState, now callback.Instant) (book.Presence, error)
 	Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error)
 	// Reserve holds one free person of a tier and queue, other than who asks, for a
@@ -92,6 +100,20 @@ type People interface {
 	ConsumeReservation(ctx context.Context, id string) error
 	// DrawWaits returns the callbacks that wait in these queues for somebody to be drawn.
 	DrawWaits(ctx context.Context, queues []string) ([]string, error)
+}
+
+// Keys are those of systems.
+type Keys interface {
+	// AddKey keeps a new key, and with it an errand that has an answer; nil: none.
+	// book.ErrRepeated: that errand has an answer already.
+	AddKey(ctx context.Context, k book.Key, e *book.Errand) error
+	Key(ctx context.Context, id string) (book.Key, error)
+	// Keys are all that ever were, the newest first.
+	Keys(ctx context.Context) ([]book.Key, error)
+	// RevokeKey ends a key for good; one that is revoked stays as it is.
+	RevokeKey(ctx context.Context, id, by string, now callback.Instant) (book.Key, error)
+	// UseKey notes a use, unless one was noted after a time.
+	UseKey(ctx context.Context, id string, now, unlessAfter callback.Instant) error
 }
 
 // Errors of an Engine. A refusal by the rules is a *callback.Fault; every other

@@ -106,6 +106,25 @@ func problem(f *callback.Fault) Problem {
 	return p
 }
 
+// WriteProblem answers with a problem where a page cannot be shown.
+func WriteProblem(w http.ResponseWriter, f *callback.Fault) {
+	p := problem(f)
+	body, err := encode(p)
+	if err != nil {
+		http.Error(w, p.Title, p.Status)
+		return
+	}
+	w.Header().Set("Content-Type", mediaProblem)
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // whoever asked has gone
+}
+
+// StatusOf is the status of a code.
+func StatusOf(code callback.Code) int { return kinds[code].status }
+
+// TitleOf is a code in words.
+func TitleOf(code callback.Code) string { return kinds[code].title }
+
 func refuse(code callback.Code, rule callback.Rule, detail string) *callback.Fault {
 	return &callback.Fault{Code: code, Rule: rule, Detail: detail}
 }

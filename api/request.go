@@ -32,6 +32,8 @@ type request struct {
 	op    *operation
 	// callbackID is that of the path; empty where it names none.
 	callbackID string
+	// pathID is the id in the path of something else.
+	pathID string
 	// body is what was sent, decoded; canonical the same for everybody who means the same.
 	body      any
 	canonical []byte

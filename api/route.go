@@ -32,7 +32,11 @@ type operation struct {
 	doc          string
 	tag          string
 	// open needs no token.
-	open  bool
+	open bool
+	// access is who may use it; what is open, anybody.
+	access access
+	// names says what {id} in the path names.
+	names named
 	query []*huma.Param
 	// body is a zero value of what is sent; nil: nothing is.
 	body any
@@ -47,6 +51,18 @@ type operation struct {
 
 	bodySchema *huma.Schema
 }
+
+// named is what the id in a path names.
+type named int
+
+const (
+	namesCallback named = iota
+	namesPerson
+	namesKey
+)
+
+// noun is how the description speaks of it.
+func (n named) noun() string { return [...]string{"callback", "person", "key"}[n] }
 
 // reply is one way in which an operation answers.
 type reply struct {
@@ -81,9 +97,9 @@ func (a *API) routes(registry *prometheus.Registry) {
 	a.gin.ContextWithFallback = true
 	a.gin.Use(a.observe)
 	a.gin.NoRoute(func(c *gin.Context) {
-		if a.pages != nil && !strings.HasPrefix(c.Request.URL.Path, "/v1/") {
+		if pages := a.pagesAt(c.Request.URL.Path); pages != nil {
 			c.Status(http.StatusOK) // Gin has decided on 404
-			a.pages.ServeHTTP(c.Writer, c.Request)
+			pages.ServeHTTP(c.Writer, c.Request)
 			return
 		}
 		a.refuse(c, refuse(callback.CodeNotFound, "", "there is nothing at this address"))
@@ -106,7 +122,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 
 	for _, group := range [][]*operation{
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
-		a.availabilityOperations(), a.peopleOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
+		a.availabilityOperations(), a.peopleOperations(), a.staffOperations(), a.keyOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
 		a.countOperations(), a.deadlineOperations(), a.listViewOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
@@ -132,6 +148,17 @@ func (a *API) routes(registry *prometheus.Registry) {
 	}
 }
 
+// pagesAt is what answers beside the API at a path; nil: nothing does.
+func (a *API) pagesAt(path string) http.Handler {
+	switch {
+	case path == "/v1" || strings.HasPrefix(path, "/v1/"):
+		return nil
+	case path == "/sign-in" || strings.HasPrefix(path, "/sign-in/") || path == "/sign-out":
+		return a.signIn
+	}
+	return a.pages
+}
+
 // register publishes an operation and serves it.
 func (a *API) register(op *operation) {
 	described := &huma.Operation{
@@ -140,12 +167,19 @@ func (a *API) register(op *operation) {
 	}
 	schemas := a.huma.OpenAPI().Components.Schemas
 	if strings.Contains(op.path, "{id}") {
+		id := &huma.Schema{Type: huma.TypeString}
+		if op.names == namesCallback {
+			id.Format = "uuid"
+		}
 		described.Parameters = append(described.Parameters, &huma.Param{
-			Name: "id", In: "path", Required: true, Description: "the callback's id",
-			Schema: &huma.Schema{Type: huma.TypeString, Format: "uuid"},
+			Name: "id", In: "path", Required: true, Description: "the " + op.names.noun() + "'s id", Schema: id,
 		})
 	}
 	refusals := slices.Clone(op.refusals)
+	if op.open {
+		op.access = accessOpen
+	}
+	described.Extensions = map[string]any{"x-access": string(op.access)}
 	if !op.open {
 		described.Security = []map[string][]string{{"token": {}}}
 		refusals = append(refusals, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeRateLimited,
@@ -163,7 +197,7 @@ func (a *API) register(op *operation) {
 		refusals = append(refusals, callback.CodeInvalid, callback.CodeIdempotencyKeyReused, callback.CodeOutcomeUnknown)
 	}
 	if op.conditional {
-		described.Parameters = append(described.Parameters, header("If-Match", "Refuses unless the callback has this version", 1000))
+		described.Parameters = append(described.Parameters, header("If-Match", "Refuses unless the "+op.names.noun()+" has this version", 1000))
 		refusals = append(refusals, callback.CodeStaleVersion)
 	}
 	if op.body != nil {
@@ -202,8 +236,8 @@ func describe(schemas huma.Registry, r reply) *huma.Response {
 	t := reflect.TypeOf(r.body)
 	described.Content = map[string]*huma.MediaType{media: {Schema: schemas.Schema(t, true, t.Name())}}
 	headers := map[string]*huma.Param{}
-	if t == reflect.TypeFor[Callback]() {
-		headers["ETag"] = &huma.Param{Description: "the callback's version", Schema: &huma.Schema{Type: huma.TypeString}}
+	if t == reflect.TypeFor[Callback]() || t == reflect.TypeFor[Person]() {
+		headers["ETag"] = &huma.Param{Description: "its version", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	if r.status == http.StatusCreated || r.status == http.StatusAccepted {
 		headers["Location"] = &huma.Param{Description: "where it is", Schema: &huma.Schema{Type: huma.TypeString}}
@@ -260,7 +294,7 @@ func (a *API) serve(c *gin.Context, op *operation) {
 func (a *API) understand(c *gin.Context, r *request) (err error) {
 	if !r.op.open {
 		if r.who, err = a.authenticate(c.Request); err != nil {
-			return err
+			return a.attempted(c.Request, err)
 		}
 		r.trail.principal = r.who.ID
 		// A page asks several times on behalf of one who looks at it once.
@@ -273,13 +307,27 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 			return err
 		}
 	}
-	if id := c.Param("id"); id != "" {
+	switch id := c.Param("id"); {
+	case id == "":
+	case r.op.names == namesCallback:
 		if r.callbackID, err = parseID(id); err != nil {
 			return err
 		}
 		r.trail.callbackID = r.callbackID
+	default:
+		r.pathID = id
 	}
 	return nil
+}
+
+// attempted counts tokens that prove nobody: too many of them from one address
+// are not worth an answer each.
+func (a *API) attempted(r *http.Request, err error) error {
+	var f *callback.Fault
+	if errors.As(err, &f) && f.Code == callback.CodeUnauthenticated && r.Header.Get("Authorization") != "" && !a.throttle.Failed(r) {
+		return refuse(callback.CodeRateLimited, "", "too many tokens of nobody came from where you are: slow down")
+	}
+	return err
 }
 
 func (a *API) give(c *gin.Context, given *answer) {

@@ -29,7 +29,7 @@ const (
 
 func (a *API) streamOperations() []*operation {
 	return []*operation{{
-		method: http.MethodGet, path: "/v1/stream", id: streamID, tag: "callbacks",
+		method: http.MethodGet, path: "/v1/stream", id: streamID, tag: "callbacks", access: accessRead,
 		summary: "Every change, as it happens",
 		doc: "Server-Sent Events: `event: callback` with the callback, without anything personal, once for each change that passes the filters. " +
 			"A comment every 15 s keeps the connection. `Last-Event-ID` resumes where a reader was, in commit order; " +
@@ -51,12 +51,12 @@ func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	if err := q.fault(); err != nil {
 		return nil, err
 	}
-	if err := r.who.mayRead(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	joining, cancel := context.WithTimeout(ctx, a.limits.Settle)
 	defer cancel()
-	s := &stream{api: a, filter: filter, out: http.NewResponseController(r.write), w: r.write}
+	s := &stream{api: a, filter: filter, out: http.NewResponseController(r.write), w: r.write, still: func() error { return a.still(r) }}
 	if err := a.hub.join(joining, &s.subscription, a.limits.Streams); err != nil {
 		return nil, err
 	}
@@ -88,8 +88,24 @@ type stream struct {
 	filter book.Filter
 	w      http.ResponseWriter
 	out    *http.ResponseController
+	// still says whether the reader may still read.
+	still func() error
 	// at is the change up to which the reader has been told; said is the id it knows.
 	at, said int64
+}
+
+// still refuses a stream whose reader has been signed out, revoked or
+// deactivated since it began, or has become somebody else. Where that cannot be
+// told right now, it goes on.
+func (a *API) still(r *request) error {
+	who, err := a.authenticate(r.Request)
+	if err == nil && who.ID == r.who.ID {
+		return who.may(r.op.access)
+	}
+	if err == nil || fault(err).Code == callback.CodeUnauthenticated {
+		return ErrUnauthenticated
+	}
+	return nil
 }
 
 var errStreamLost = errors.New("the reader fell too far behind")
@@ -131,6 +147,9 @@ func (s *stream) run(ctx context.Context, from int64, resumes bool) error {
 		case <-s.api.closing:
 			return nil
 		case <-tick:
+			if err = s.still(); err != nil {
+				return err
+			}
 			err = s.write(": heartbeat\n" + s.id() + "\n")
 		case <-s.lost:
 			err = errStreamLost

@@ -28,7 +28,7 @@ type Entry struct {
 
 func (a *API) timelineOperations() []*operation {
 	return []*operation{{
-		method: http.MethodGet, path: "/v1/callbacks/{id}/timeline", id: "timeline", tag: "callbacks",
+		method: http.MethodGet, path: "/v1/callbacks/{id}/timeline", id: "timeline", tag: "callbacks", access: accessRead,
 		summary: "What happened, in order", doc: "Who did what, when, and on what authority (R24).",
 		answers: []reply{{http.StatusOK, "the timeline", Timeline{}, ""}},
 		serve: func(ctx context.Context, r *request) (*answer, error) {

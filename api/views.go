@@ -39,19 +39,19 @@ var keptFilters = []string{"status", "tier", "queue", "policy", "owner", "assign
 func (a *API) listViewOperations() []*operation {
 	return []*operation{
 		{
-			method: http.MethodGet, path: "/v1/me/views", id: "list-views", tag: "people", summary: "Lists that the caller wants to see again",
+			method: http.MethodGet, path: "/v1/me/views", id: "list-views", tag: "people", access: accessOwn, summary: "Lists that the caller wants to see again",
 			answers: []reply{{http.StatusOK, "the views, by name", ListViews{}, ""}},
 			serve:   a.listViews,
 		},
 		{
-			method: http.MethodPut, path: "/v1/me/views", id: "save-list-view", tag: "people", summary: "Keep a list under a name",
+			method: http.MethodPut, path: "/v1/me/views", id: "save-list-view", tag: "people", access: accessOwn, summary: "Keep a list under a name",
 			doc:     "In place of the one of that name.",
 			body:    listViewBody{},
 			answers: []reply{{http.StatusOK, "the views, by name", ListViews{}, ""}},
 			serve:   a.saveListView,
 		},
 		{
-			method: http.MethodDelete, path: "/v1/me/views", id: "forget-list-view", tag: "people", summary: "Forget a list",
+			method: http.MethodDelete, path: "/v1/me/views", id: "forget-list-view", tag: "people", access: accessOwn, summary: "Forget a list",
 			query:   []*huma.Param{param("name", "its name")},
 			answers: []reply{{http.StatusOK, "the views that are left, by name", ListViews{}, ""}},
 			serve:   a.forgetListView,
@@ -60,7 +60,7 @@ func (a *API) listViewOperations() []*operation {
 }
 
 func (a *API) listViews(ctx context.Context, r *request) (*answer, error) {
-	if err := r.who.mayRead(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	views, err := a.book.ListViews(ctx, r.who.ID)
@@ -88,7 +88,7 @@ func (a *API) saveListView(ctx context.Context, r *request) (*answer, error) {
 	if parseErr != nil {
 		return nil, callback.Invalid("query", "expected name=value pairs, percent-encoded")
 	}
-	if err := r.who.mayRead(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	views, err := a.book.ListViews(ctx, r.who.ID)
@@ -114,7 +114,7 @@ func (a *API) forgetListView(ctx context.Context, r *request) (*answer, error) {
 	if err := q.fault(); err != nil {
 		return nil, err
 	}
-	if err := r.who.mayRead(); err != nil {
+	if err := r.may(); err != nil {
 		return nil, err
 	}
 	if err := a.book.ForgetListView(ctx, r.who.ID, name); err != nil {

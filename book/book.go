@@ -24,6 +24,8 @@ var (
 	ErrUnavailable = errors.New("database unavailable")
 	// ErrNoneAvailable: nobody could be reserved, or drawn, right now (R01, R21).
 	ErrNoneAvailable = errors.New("nobody is free")
+	// ErrRepeated: the same request has an answer already.
+	ErrRepeated = errors.New("answered already")
 	// ErrBadCursor: a cursor that this server did not make for this sort and these filters.
 	ErrBadCursor = errors.New("unreadable cursor")
 )
@@ -241,6 +243,16 @@ type Staff struct {
 	ShiftName  string
 	Identities map[string]string
 	Roles      []string // "auditor", "admin"
+}
+
+// Session is what is kept of a browser that is signed in, or about to be.
+type Session struct {
+	// ID is a hash of the token that the browser's cookie holds.
+	ID string
+	// StaffID is who it is signed in as; empty: nobody yet.
+	StaffID   string
+	Data      []byte
+	ExpiresAt callback.Instant
 }
 
 // PresenceState is what a person says of themselves.

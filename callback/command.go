@@ -47,9 +47,6 @@ var CommandNames = []CommandName{
 // A Command is what a person wants to happen. Free text goes by its id (R26).
 type Command interface {
 	Name() CommandName
-	// authorize asks who and whether now: what can be known without the
-	// command's own content. Refusals come in the contract's order of checks.
-	authorize(t *turn, by Person) *Fault
 	// decide checks the content and records what happens.
 	decide(t *turn, by Person) *Fault
 }
@@ -162,96 +159,7 @@ func (c *Callback) Allowed(p *Policy, by Person, now time.Time, w Worktime) []Co
 	return allowed
 }
 
-func (t *turn) authorize(cmd Command, by Person) *Fault {
-	if t.Status.Closed() {
-		return refuse(CodeClosed, "R09", "this callback is %s: nothing can happen to it any more", t.Status)
-	}
-	if r, ok := cmd.(interface{ goesDown(t *turn) bool }); ok && r.goesDown(t) {
-		return refuse(CodeTransferDownForbidden, "R07", "a %s call never goes down to a lower tier", t.Tier)
-	}
-	switch {
-	case by.Auditor:
-		return refuse(CodeForbidden, "R24", "an auditor reads and gives no command")
-	case by.ID == "":
-		return refuse(CodeForbidden, "R24", "a command is given by somebody: this one names nobody")
-	}
-	return cmd.authorize(t, by)
-}
-
-// Who may.
-
-// mustBeAssignee lets pass, while there is none, whoever could be: they are
-// told to claim it, by mustBeClaimed, after what comes before that.
-func (t *turn) mustBeAssignee(by Person) *Fault {
-	if t.Assignee == by.ID || t.Assignee == "" && by.of(t.Queue) {
-		return nil
-	}
-	return refuse(CodeNotAssignee, "R04", "only its assignee may do this")
-}
-
-func (t *turn) mustBeClaimed() *Fault {
-	if t.Assignee == "" {
-		return refuse(CodeNotClaimed, "R04", "nobody has claimed this callback yet: claim it first")
-	}
-	return nil
-}
-
-func (t *turn) mustBeAssigneeOrFormer(by Person) *Fault {
-	if t.Former == by.ID {
-		return nil // R11: who was on the call is not cut off
-	}
-	return t.mustBeAssignee(by)
-}
-
-func (t *turn) mustBeAssigneeOrOwner(by Person) *Fault {
-	if by.ID == t.Assignee || by.ID == t.Owner {
-		return nil
-	}
-	return refuse(CodeNotAssignee, "R05", "only its assignee or its owner may do this")
-}
-
-func (t *turn) mustNotBeHeld() *Fault {
-	if t.Hold != nil {
-		return refuse(CodeHeld, "", "this callback is held until %s: resume it first", t.Hold.Until)
-	}
-	return nil
-}
-
-func (t *turn) mustBeStarted(by Person) *Fault {
-	if t.Former == by.ID || t.Status == StatusInProgress {
-		return nil
-	}
-	if f := t.mustBeClaimed(); f != nil {
-		return f
-	}
-	return refuse(CodeNotStarted, "R16", "set it in progress first: start it")
-}
-
-func first(checks ...func() *Fault) *Fault {
-	for _, check := range checks {
-		if f := check(); f != nil {
-			return f
-		}
-	}
-	return nil
-}
-
 // Claim.
-
-func (Claim) authorize(t *turn, by Person) *Fault {
-	if !by.of(t.Queue) && by.ID != t.Assignee { // whoever has it is told so
-		return refuse(CodeNotYourQueue, "R04", "you do not belong to the queue %s", t.Queue)
-	}
-	if f := t.mustNotBeHeld(); f != nil {
-		return f
-	}
-	if t.Assignee != "" {
-		f := refuse(CodeAlreadyClaimed, "R04", "%s has already claimed this callback", t.Assignee)
-		f.Holder = t.Assignee
-		return f
-	}
-	return nil
-}
 
 func (Claim) decide(t *turn, _ Person) *Fault {
 	t.enqueueEarly()
@@ -268,10 +176,6 @@ func (t *turn) enqueueEarly() {
 
 // Start.
 
-func (Start) authorize(t *turn, by Person) *Fault {
-	return first(func() *Fault { return t.mustBeAssignee(by) }, t.mustNotBeHeld, t.mustBeClaimed)
-}
-
 func (Start) decide(t *turn, _ Person) *Fault {
 	if t.Status != StatusInProgress { // starting twice is once
 		t.record("R16", &Started{})
@@ -280,14 +184,6 @@ func (Start) decide(t *turn, _ Person) *Fault {
 }
 
 // Attempt.
-
-func (Attempt) authorize(t *turn, by Person) *Fault {
-	return first(
-		func() *Fault { return t.mustBeAssigneeOrFormer(by) },
-		t.mustNotBeHeld,
-		func() *Fault { return t.mustBeStarted(by) },
-	)
-}
 
 func (a Attempt) decide(t *turn, _ Person) *Fault {
 	if !slices.Contains(Dispositions, a.Disposition) {
@@ -322,8 +218,6 @@ func (t *turn) contact() {
 
 // Note.
 
-func (Note) authorize(*turn, Person) *Fault { return nil }
-
 func (n Note) decide(t *turn, _ Person) *Fault {
 	if n.Kind != KindNote && n.Kind != KindCallSummary {
 		return Invalid("kind", "expected note or call_summary")
@@ -333,18 +227,6 @@ func (n Note) decide(t *turn, _ Person) *Fault {
 }
 
 // Escalate.
-
-func (Escalate) authorize(t *turn, by Person) *Fault {
-	return first(
-		func() *Fault { return t.mustBeAssigneeOrOwner(by) },
-		func() *Fault {
-			if t.last() {
-				return refuse(CodeNoHigherTier, "R06", "%s is the last tier of this callback's ladder", t.Tier)
-			}
-			return nil
-		},
-	)
-}
 
 func (e Escalate) decide(t *turn, _ Person) *Fault {
 	transferID := ""
@@ -366,22 +248,6 @@ func (e Escalate) decide(t *turn, _ Person) *Fault {
 
 // Reassign.
 
-func (r Reassign) goesDown(t *turn) bool { return r.To.Rank < t.step().Rank }
-
-func (r Reassign) authorize(t *turn, by Person) *Fault {
-	rule := Rule("R05")
-	if t.TierIndex > 0 {
-		rule = "R07"
-	}
-	if by.Rank <= t.step().Rank && !by.Admin {
-		return refuse(CodeForbidden, rule, "only somebody above the tier %s may reassign this callback", t.Tier)
-	}
-	if !r.To.of(t.Queue) {
-		return refuse(CodeNotYourQueue, rule, "whoever gets it must belong to the queue %s", t.Queue)
-	}
-	return nil
-}
-
 func (r Reassign) decide(t *turn, _ Person) *Fault {
 	if r.To.ID == t.Assignee {
 		f := refuse(CodeAlreadyClaimed, "R04", "%s already has this callback", t.Assignee)
@@ -393,19 +259,11 @@ func (r Reassign) decide(t *turn, _ Person) *Fault {
 	if t.Owner != "" && t.OwnerTier == t.TierIndex {
 		e.Owner = r.To.ID // the owner's role itself is given away (R05)
 	}
-	rule := Rule("R05")
-	if t.TierIndex > 0 {
-		rule = "R07"
-	}
-	t.record(rule, e)
+	t.record(t.fromAbove(), e)
 	return nil
 }
 
 // Release.
-
-func (Release) authorize(t *turn, by Person) *Fault {
-	return first(func() *Fault { return t.mustBeAssignee(by) }, t.mustBeClaimed)
-}
 
 func (r Release) decide(t *turn, _ Person) *Fault {
 	t.record("R04", &Released{From: t.Assignee, By: byHand, TextID: r.TextID})
@@ -413,19 +271,6 @@ func (r Release) decide(t *turn, _ Person) *Fault {
 }
 
 // Hold and resume.
-
-func (HoldClock) authorize(t *turn, by Person) *Fault {
-	return first(
-		func() *Fault { return t.mustBeAssigneeOrOwner(by) },
-		t.mustNotBeHeld,
-		func() *Fault {
-			if t.Breached && t.ContactedAt.IsZero() {
-				return refuse(CodeHeld, "R10", "the promise has passed: it can no longer be held")
-			}
-			return nil
-		},
-	)
-}
 
 func (h HoldClock) decide(t *turn, _ Person) *Fault {
 	most := t.now.Plus(t.policy.holdMax())
@@ -456,16 +301,6 @@ func (t *turn) countsFrom(at Instant) Instant {
 	return at
 }
 
-func (Resume) authorize(t *turn, by Person) *Fault {
-	if f := t.mustBeAssigneeOrOwner(by); f != nil {
-		return f
-	}
-	if t.Hold == nil {
-		return refuse(CodeHeld, "", "this callback is not held")
-	}
-	return nil
-}
-
 func (Resume) decide(t *turn, _ Person) *Fault {
 	t.resumeNow()
 	return nil
@@ -482,8 +317,6 @@ func (t *turn) resumeNow() {
 
 // Reschedule.
 
-func (Reschedule) authorize(t *turn, by Person) *Fault { return t.mustBeAssigneeOrOwner(by) }
-
 func (r Reschedule) decide(t *turn, _ Person) *Fault {
 	if !r.For.After(t.now.Time) {
 		return Invalid("scheduled_for", "expected a time in the future")
@@ -497,8 +330,6 @@ func (r Reschedule) decide(t *turn, _ Person) *Fault {
 }
 
 // Complete and cancel.
-
-func (Complete) authorize(t *turn, by Person) *Fault { return Attempt{}.authorize(t, by) }
 
 func (c Complete) decide(t *turn, by Person) *Fault {
 	if c.Reason == "" {
@@ -522,13 +353,6 @@ func (c Complete) decide(t *turn, by Person) *Fault {
 	t.record("R17", &Completed{Reason: c.Reason, Served: served, TextID: c.SummaryID})
 	t.untag(served)
 	return nil
-}
-
-func (Cancel) authorize(t *turn, by Person) *Fault {
-	if by.ID == t.Owner || (t.policy.CancelRank > 0 && by.Rank >= t.policy.CancelRank) {
-		return nil
-	}
-	return refuse(CodeForbidden, "R05", "only its owner, a manager or above may cancel")
 }
 
 func (c Cancel) decide(t *turn, _ Person) *Fault {

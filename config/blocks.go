@@ -19,6 +19,11 @@ const (
 	blockField      block = "field"
 	blockReason     block = "reason"
 	blockConnectors block = "connectors"
+	blockSignIn     block = "sign_in"
+	blockOIDC       block = "oidc"
+	blockClaims     block = "claims"
+	blockClaim      block = "claim"
+	blockSession    block = "session"
 	blockServer     block = "server"
 	blockDatabase   block = "database"
 	blockTemporal   block = "temporal"
@@ -31,7 +36,7 @@ const (
 // docs/policies.md explains each one, which a test holds it to.
 var blocks = map[block][]string{
 	blockFile: {
-		"organization", "tiers", "staff", "calendars", "policies", "connectors",
+		"organization", "tiers", "staff", "calendars", "policies", "connectors", "sign_in",
 		"server", "database", "temporal", "embedded", "telemetry",
 	},
 	blockStaff:    {"id", "name", "tier", "queues", "capacity", "reports_to", "shift", "identities", "roles"},
@@ -50,10 +55,17 @@ var blocks = map[block][]string{
 	blockField:      {"name", "title", "required", "pattern"},
 	blockReason:     {"code", "title", "needs_contact", "after_attempts"},
 	blockConnectors: {"freshdesk", "zohodesk", "oneview", "servicebench", "mailbox", "smtp", "webhooks"},
-	blockServer:     {"listen", "metrics_listen", "dev_tokens"},
-	blockDatabase:   {"url"},
-	blockTemporal:   {"address", "namespace", "task_queue", "tls"},
-	blockTLS:        {"enabled", "cert", "key", "ca", "server_name"},
-	blockEmbedded:   {"data", "temporal_port", "ui_port"},
-	blockTelemetry:  {"log_level", "otlp_endpoint"},
+	blockSignIn:     {"oidc", "claims", "session", "api_keys"},
+	blockOIDC: {
+		"issuer", "client_id", "client_secret_env", "audience", "scopes", "title", "clock_skew", "userinfo",
+	},
+	blockClaims:    {"id", "name", "tier", "queues", "roles"},
+	blockClaim:     {"claim", "values", "default"},
+	blockSession:   {"idle", "absolute"},
+	blockServer:    {"listen", "metrics_listen", "public_url", "dev_tokens", "requests_per_second", "attempts_per_minute", "trusted_proxies"},
+	blockDatabase:  {"url"},
+	blockTemporal:  {"address", "namespace", "task_queue", "tls"},
+	blockTLS:       {"enabled", "cert", "key", "ca", "server_name"},
+	blockEmbedded:  {"data", "temporal_port", "ui_port"},
+	blockTelemetry: {"log_level", "otlp_endpoint"},
 }

@@ -40,6 +40,7 @@ func (b *builder) build(root value) {
 	b.buildStaff(top.get("staff"))
 	b.buildPolicies(top.get("policies"))
 	b.Connectors = b.connectors(top.get("connectors"))
+	b.buildSignIn(top.get("sign_in"))
 	b.checkQueueNames()
 }
 

@@ -47,6 +47,8 @@ type Config struct {
 	// Connectors are the names of the blocks under connectors, in the file's
 	// order. What is in them is not read yet.
 	Connectors []string
+	// SignIn is how people and systems prove who they are.
+	SignIn SignIn
 	// Settings are those of the process.
 	Settings Settings
 }

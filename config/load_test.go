@@ -102,12 +102,12 @@ var mistakes = []struct {
 	{"merge", "close_within: 24h", "<<: {close_within: 24h}", "36: policies.supervisor-callback: expected keys that are written out; merging with << is not read"},
 	{"key twice", "calendar: weekdays\n", "calendar: weekdays\n    title: Again\n", "23: policies.supervisor-callback.title: expected each key once; it is on line 21 already"},
 	{"key that is a list", "close_within: 24h", "[a]: b", "36: policies.supervisor-callback: expected a name as key"},
-	{"no mapping", whole, "just text\n", "1: expected a mapping with the keys organization, tiers, staff, calendars, policies, connectors, server, database, temporal, embedded, telemetry"},
+	{"no mapping", whole, "just text\n", "1: expected a mapping with the keys organization, tiers, staff, calendars, policies, connectors, sign_in, server, database, temporal, embedded, telemetry"},
 	{"empty", whole, "", "1: tiers: expected tiers with their ranks, like {supervisor: 2, manager: 3}"},
 
 	// Unknown keys.
 	{"unknown key, a slip", "policies:\n", "polcies:\n", `19: polcies: expected a known key; did you mean "policies"?`},
-	{"unknown key", "organization:", "company:", "1: company: expected a known key: organization, tiers, staff, calendars, policies, connectors, server, database, temporal, embedded, telemetry"},
+	{"unknown key", "organization:", "company:", "1: company: expected a known key: organization, tiers, staff, calendars, policies, connectors, sign_in, server, database, temporal, embedded, telemetry"},
 	{"unknown key of staff", "capacity: 5", "capactiy: 5", `8: staff[1].capactiy: expected a known key; did you mean "capacity"?`},
 	{"unknown key of a calendar", "time_zone: Asia", "timezone: Asia", `15: calendars.weekdays.timezone: expected a known key; did you mean "time_zone"?`},
 	{"unknown key of a policy", "close_within: 24h", "closes_in: 24h", "36: policies.supervisor-callback.closes_in: expected a known key: title, calendar, tag, ladder, overdue, close_within, hold, attempts, completion, fields, resolution_reasons"},

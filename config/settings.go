@@ -30,8 +30,16 @@ type Server struct {
 	// MetricsListen is the worker's HOST:PORT for health and metrics; empty: Listen.
 	// The API serves them where it listens.
 	MetricsListen string
+	// PublicURL is where browsers find the desk, https://HOST; empty: where Listen says.
+	PublicURL string
 	// DevTokens accepts "dev:STAFF_ID" as a token: only ever on a loopback address.
 	DevTokens bool
+	// RequestsPerSecond of one principal, and twice that at once; 0: no limit.
+	RequestsPerSecond int
+	// AttemptsPerMinute that fail, to sign in or with a token, from one address; 0: no limit.
+	AttemptsPerMinute int
+	// TrustedProxies pass on whom they ask for; nobody else is believed in that.
+	TrustedProxies []netip.Prefix
 }
 
 // WorkerListen is where a worker serves health and metrics.
@@ -200,9 +208,29 @@ var settings = []setting{
 		func(s *Settings) string { return s.Server.MetricsListen },
 	},
 	{
+		Setting{"server.public_url", "RINGBACK_PUBLIC_URL", "public-url", "`URL` at which browsers find the desk, https://HOST; where --listen says, if empty", ""},
+		kindText, setPublicURL,
+		func(s *Settings) string { return s.Server.PublicURL },
+	},
+	{
 		Setting{"server.dev_tokens", "RINGBACK_DEV_TOKENS", "dev-tokens", "accept dev:STAFF_ID as a token, on a loopback address only", "false"},
 		kindBool, truth(func(s *Settings) *bool { return &s.Server.DevTokens }),
 		func(s *Settings) string { return strconv.FormatBool(s.Server.DevTokens) },
+	},
+	{
+		Setting{"server.requests_per_second", "RINGBACK_REQUESTS_PER_SECOND", "requests-per-second", "`NUMBER` of requests that one principal may make a second, and twice that at once; 0: no limit", "100"},
+		kindNumber, count(func(s *Settings) *int { return &s.Server.RequestsPerSecond }),
+		func(s *Settings) string { return strconv.Itoa(s.Server.RequestsPerSecond) },
+	},
+	{
+		Setting{"server.attempts_per_minute", "RINGBACK_ATTEMPTS_PER_MINUTE", "attempts-per-minute", "`NUMBER` of times a minute that one address may fail to prove who it is; 0: no limit", "60"},
+		kindNumber, count(func(s *Settings) *int { return &s.Server.AttemptsPerMinute }),
+		func(s *Settings) string { return strconv.Itoa(s.Server.AttemptsPerMinute) },
+	},
+	{
+		Setting{"server.trusted_proxies", "RINGBACK_TRUSTED_PROXIES", "trusted-proxies", "`ADDRESSES` and networks of proxies whose X-Forwarded-For is believed, with commas between them; nobody's, if empty", ""},
+		kindText, setTrustedProxies,
+		func(s *Settings) string { return shownProxies(s.Server.TrustedProxies) },
 	},
 	{
 		Setting{"database.url", "RINGBACK_DATABASE_URL", "database-url", "`URL` of PostgreSQL, postgres://…; better kept in the variable, since it has a password", ""},
@@ -328,6 +356,17 @@ func port(field func(*Settings) *int, least int, expected string) func(*Settings
 		n, err := strconv.Atoi(v)
 		if err != nil || n < least || n > 65535 {
 			return expected
+		}
+		*field(s) = n
+		return ""
+	}
+}
+
+func count(field func(*Settings) *int) func(*Settings, string) string {
+	return func(s *Settings, v string) string {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 || n > most {
+			return "a whole number, 0 or more"
 		}
 		*field(s) = n
 		return ""
@@ -460,6 +499,10 @@ func (b *builder) override(environment, flags map[string]string) error {
 		return b.unsuited("temporal.tls.key", "temporal.tls.cert beside it: a key is of no use without its certificate")
 	case s.Server.DevTokens && !s.Server.Loopback():
 		return b.unsuited("server.dev_tokens", `false, or a loopback address to listen on, like "127.0.0.1:8080": such tokens prove nothing`)
+	case s.Server.DevTokens && !s.Server.PublicLoopback():
+		return b.unsuited("server.dev_tokens", "false, or no public URL: such tokens prove nothing")
+	case b.SignIn.OIDC != nil && s.Server.PublicURL == "" && !s.Server.Loopback():
+		return b.unsuited("server.public_url", `the URL at which browsers find the desk, like "https://desk.example.com": the provider sends them back there`)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"ringback/api"
 	"ringback/audit"
 	"ringback/config"
+	"ringback/identity"
 	"ringback/store"
 	"ringback/sweep"
 	"ringback/worker"
@@ -62,11 +63,24 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	if d.TemporalUI != "" {
 		options.TemporalUI = d.TemporalUI + "/namespaces/" + settings.Temporal.Namespace + "/workflows"
 	}
+	signIn, err := d.signIn(l)
+	if err != nil {
+		return err
+	}
+	options.Sessions, options.SignIn = signIn, signIn.Handler()
 	a, err := api.New(options)
 	if err != nil {
 		return err
 	}
 	return a.Serve(ctx, l)
+}
+
+// signIn is how browsers sign in.
+func (d *Desk) signIn(l net.Listener) (*identity.SignIn, error) {
+	return identity.New(identity.Options{
+		Book: d.Store, Organization: d.Config.Organization, PublicURL: "http://" + l.Addr().String(),
+		Dev: d.Config.Settings.Server.DevTokens, Listen: l.Addr().String(), Logger: d.Logger,
+	})
 }
 
 // sweepEvery is how soon what a dead process left undone is done.

@@ -131,7 +131,7 @@ func (s *Store) lockMembers(tx *gorm.DB, queue string) ([]candidate, error) {
 	var members []candidate
 	query := tx.Raw(`SELECT s.id, s.capacity, s.shift, p.state, p.lapses_at
 		FROM staff s JOIN staff_queues q ON q.staff_id = s.id LEFT JOIN presence p ON p.staff_id = s.id
-		WHERE q.queue = ?
+		WHERE q.queue = ? AND s.active
 		ORDER BY s.id`+s.forUpdateOf("s"), queue)
 	err := each(query, func(rows *sql.Rows) error {
 		var c candidate

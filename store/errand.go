@@ -267,6 +267,23 @@ func (s *Store) Settle(ctx context.Context, id string, b book.Batch, render func
 	})
 }
 
+// answered writes an errand that was done at once, with its answer; nil: none.
+func answered(tx *gorm.DB, e *book.Errand, now callback.Instant) error {
+	if e == nil {
+		return nil
+	}
+	row := errandRow{
+		ID: e.ID, Principal: e.Principal, Path: e.Path, IdempotencyKey: e.Key, Digest: e.Digest, CallbackID: e.CallbackID,
+		Command: e.Command, CreatedAt: instant{e.CreatedAt}, AnsweredAt: instant{now},
+		AnswerStatus: e.Answer.Status, AnswerLocation: e.Answer.Location, AnswerETag: e.Answer.ETag, AnswerBody: e.Answer.Body,
+	}
+	written := tx.Clauses(onConflict("id")).Create(&row)
+	if written.Error == nil && written.RowsAffected == 0 {
+		return book.ErrRepeated
+	}
+	return written.Error
+}
+
 // Drop undoes Begin: the command was refused, and leaves nothing behind. What
 // an event has named meanwhile stays, as does the original of a callback that
 // exists; an answered errand and one that is not there are left alone.

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +27,32 @@ type staffRow struct {
 	ShiftName  string
 	Identities document[map[string]string]
 	Roles      document[[]string]
+	Active     bool
+	Version    int64
+	Origin     book.Origin
+	Pinned     document[[]book.Attribute]
+	Subject    string
+}
+
+// person is whom the row is about, without queues.
+func (r *staffRow) person() book.Person {
+	p := book.Person{
+		Staff: book.Staff{
+			ID: r.ID, Name: r.Name, Tier: r.Tier, Rank: r.Rank, Capacity: r.Capacity, ReportsTo: r.ReportsTo,
+			Shift: r.Shift.of, ShiftName: r.ShiftName,
+		},
+		Inactive: !r.Active, Version: r.Version, Origin: r.Origin, Subject: r.Subject,
+	}
+	if len(r.Identities.of) > 0 {
+		p.Identities = r.Identities.of
+	}
+	if len(r.Roles.of) > 0 {
+		p.Roles = r.Roles.of
+	}
+	if len(r.Pinned.of) > 0 {
+		p.Pinned = r.Pinned.of
+	}
+	return p
 }
 
 func (staffRow) TableName() string { return "staff" }
@@ -37,95 +65,208 @@ type staffQueueRow struct {
 
 func (staffQueueRow) TableName() string { return "staff_queues" }
 
-func rowOfStaff(p *book.Staff) staffRow {
-	r := staffRow{
+func rowOf(p *book.Person) staffRow {
+	return staffRow{
 		ID: p.ID, Name: p.Name, Tier: p.Tier, Rank: p.Rank, Capacity: p.Capacity, ReportsTo: p.ReportsTo,
 		Shift: document[*callback.Calendar]{p.Shift}, ShiftName: p.ShiftName,
-		Identities: document[map[string]string]{p.Identities}, Roles: document[[]string]{p.Roles},
+		Identities: document[map[string]string]{orEmptyMap(p.Identities)}, Roles: document[[]string]{orEmpty(p.Roles)},
+		Active: !p.Inactive, Version: p.Version, Origin: p.Origin, Pinned: document[[]book.Attribute]{orEmpty(p.Pinned)}, Subject: p.Subject,
 	}
-	if p.Identities == nil {
-		r.Identities.of = map[string]string{}
-	}
-	if p.Roles == nil {
-		r.Roles.of = []string{}
-	}
-	return r
 }
 
-// SyncStaff makes these the people who work here: it adds, changes and removes.
-// What is kept of somebody beside that (presence, ledgers) stays with who stays.
-func (s *Store) SyncStaff(ctx context.Context, people []book.Staff) error {
-	people = slices.SortedFunc(slices.Values(people), func(a, b book.Staff) int { return strings.Compare(a.ID, b.ID) })
-	rows := make([]staffRow, len(people))
-	ids := make([]string, len(people))
-	var queues []staffQueueRow
-	for i := range people {
-		rows[i] = rowOfStaff(&people[i])
-		ids[i] = people[i].ID
-		for n, queue := range people[i].Queues {
-			queues = append(queues, staffQueueRow{people[i].ID, queue, n})
-		}
+func orEmpty[T any](all []T) []T {
+	if all == nil {
+		return []T{}
 	}
-	return s.write(ctx, "write the staff", func(tx *gorm.DB) error {
-		if s.name == "postgres" { // one at a time
+	return all
+}
+
+func orEmptyMap(all map[string]string) map[string]string {
+	if all == nil {
+		return map[string]string{}
+	}
+	return all
+}
+
+// writePeople changes people, one transaction at a time: what one of them has
+// read is still so when it writes.
+func (s *Store) writePeople(ctx context.Context, op string, f func(tx *gorm.DB) error) error {
+	return s.write(ctx, op, func(tx *gorm.DB) error {
+		if s.name == "postgres" {
 			if err := tx.Exec(fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d, %d)`, lockSpace, lockStaff)).Error; err != nil {
 				return err
 			}
 		}
-		if len(rows) == 0 {
-			return tx.Exec(`DELETE FROM staff`).Error
-		}
-		if err := tx.Exec(`DELETE FROM staff WHERE id NOT IN ?`, ids).Error; err != nil {
+		return f(tx)
+	})
+}
+
+// savePerson writes a person as they are now, with a new version, if that
+// changes anything. Nil: nobody yet.
+func savePerson(tx *gorm.DB, before *book.Person, now *book.Person) error {
+	now.Version = 1
+	if before != nil {
+		now.Version = before.Version
+		same, err := alike(before, now)
+		if err != nil || same {
 			return err
 		}
-		if err := tx.Clauses(orUpdate("id")).CreateInBatches(&rows, 500).Error; err != nil {
+		now.Version++
+	}
+	row := rowOf(now)
+	if err := tx.Clauses(orUpdate("id")).Create(&row).Error; err != nil {
+		return err
+	}
+	if err := tx.Exec(`DELETE FROM staff_queues WHERE staff_id = ?`, now.ID).Error; err != nil {
+		return err
+	}
+	var queues []staffQueueRow
+	for n, queue := range now.Queues {
+		queues = append(queues, staffQueueRow{now.ID, queue, n})
+	}
+	if len(queues) > 0 {
+		if err := tx.Create(&queues).Error; err != nil {
 			return err
 		}
-		if err := tx.Exec(`DELETE FROM staff_queues`).Error; err != nil || len(queues) == 0 {
+	}
+	if !now.Inactive {
+		return nil
+	}
+	for _, gone := range []string{`DELETE FROM sessions WHERE staff_id = ?`, `DELETE FROM presence WHERE staff_id = ?`} {
+		if err := tx.Exec(gone, now.ID).Error; err != nil {
 			return err
 		}
-		return tx.CreateInBatches(&queues, 500).Error
+	}
+	return nil
+}
+
+// alike compares what is written of two people, which says the same of nothing
+// and of an empty list.
+func alike(a, b *book.Person) (bool, error) {
+	written := func(p *book.Person) ([]byte, error) {
+		r := rowOf(p)
+		return json.Marshal([]any{
+			r.ID, r.Name, r.Tier, r.Rank, r.Capacity, r.ReportsTo, r.Shift.of, r.ShiftName, r.Identities.of, r.Roles.of,
+			r.Active, r.Version, r.Origin, r.Pinned.of, r.Subject, orEmpty(p.Queues),
+		})
+	}
+	x, err := written(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := written(b)
+	return bytes.Equal(x, y), err
+}
+
+// SyncStaff makes these the people of the configuration file: it adds them, and
+// changes of each what no administrator has pinned. Who came from the file and is
+// no longer in it is deactivated. Whoever signs in through a provider is the
+// provider's, and is left alone.
+func (s *Store) SyncStaff(ctx context.Context, listed []book.Staff) error {
+	listed = slices.SortedFunc(slices.Values(listed), func(a, b book.Staff) int { return strings.Compare(a.ID, b.ID) })
+	return s.writePeople(ctx, "write the staff", func(tx *gorm.DB) error {
+		all, err := people(tx, "1 = 1", nil)
+		if err != nil {
+			return err
+		}
+		known := make(map[string]*book.Person, len(all))
+		for i := range all {
+			known[all[i].ID] = &all[i]
+		}
+		for i := range listed {
+			before := known[listed[i].ID]
+			delete(known, listed[i].ID)
+			now := book.Person{Staff: listed[i], Origin: book.OriginFile}
+			if before != nil {
+				if before.Subject != "" {
+					continue
+				}
+				now = *before
+				now.Take(book.Person{Staff: listed[i]}, book.Attributes)
+			}
+			if err := savePerson(tx, before, &now); err != nil {
+				return err
+			}
+		}
+		for _, before := range known {
+			if before.Origin != book.OriginFile || before.Subject != "" {
+				continue
+			}
+			now := *before
+			now.Take(book.Person{Inactive: true}, []book.Attribute{book.AttributeActive})
+			if err := savePerson(tx, before, &now); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
 // Staff returns everybody who works here, by ID.
 func (s *Store) Staff(ctx context.Context) (people []book.Staff, err error) {
 	err = s.read(ctx, "read the staff", func(db *gorm.DB) error {
-		people, err = staff(db, "", nil)
+		people, err = staff(db, "s.active", nil)
 		return err
 	})
 	return people, err
 }
 
-const staffColumns = `s.id, s.name, s.tier, s.rank, s.capacity, s.reports_to, s.shift, s.shift_name, s.identities, s.roles`
+// People returns everybody who works here or ever did, by ID.
+func (s *Store) People(ctx context.Context) (all []book.Person, err error) {
+	err = s.read(ctx, "read the people", func(db *gorm.DB) error {
+		all, err = people(db, "1 = 1", nil)
+		return err
+	})
+	return all, err
+}
+
+// Person returns somebody who works here or did.
+func (s *Store) Person(ctx context.Context, id string) (p book.Person, err error) {
+	err = s.read(ctx, "read a person", func(db *gorm.DB) error {
+		p, err = person(db, id)
+		return err
+	})
+	return p, err
+}
+
+func person(db *gorm.DB, id string) (book.Person, error) {
+	found, err := people(db, "s.id = ?", []any{id})
+	if err == nil && len(found) == 0 {
+		err = book.ErrNotFound
+	}
+	if err != nil {
+		return book.Person{}, err
+	}
+	return found[0], nil
+}
+
+const staffColumns = `s.id, s.name, s.tier, s.rank, s.capacity, s.reports_to, s.shift, s.shift_name, s.identities, s.roles,
+	s.active, s.version, s.origin, s.pinned, s.subject`
 
 // staff returns whom a condition on staff s and presence p selects, by ID.
 func staff(db *gorm.DB, where string, values []any) ([]book.Staff, error) {
-	if where != "" {
-		where = " WHERE " + where
+	found, err := people(db, where, values)
+	var all []book.Staff
+	for i := range found {
+		all = append(all, found[i].Staff)
 	}
-	var people []book.Staff
+	return all, err
+}
+
+func people(db *gorm.DB, where string, values []any) ([]book.Person, error) {
+	var people []book.Person
 	err := each(db.Raw(`SELECT `+staffColumns+`, q.queue
-		FROM staff s LEFT JOIN presence p ON p.staff_id = s.id LEFT JOIN staff_queues q ON q.staff_id = s.id`+where+`
-		ORDER BY s.id, q.position`, values...), func(rows *sql.Rows) error {
+		FROM staff s LEFT JOIN presence p ON p.staff_id = s.id LEFT JOIN staff_queues q ON q.staff_id = s.id
+		WHERE `+where+` ORDER BY s.id, q.position`, values...), func(rows *sql.Rows) error {
 		var r staffRow
 		var queue sql.NullString
-		err := rows.Scan(&r.ID, &r.Name, &r.Tier, &r.Rank, &r.Capacity, &r.ReportsTo, &r.Shift, &r.ShiftName, &r.Identities, &r.Roles, &queue)
+		err := rows.Scan(&r.ID, &r.Name, &r.Tier, &r.Rank, &r.Capacity, &r.ReportsTo, &r.Shift, &r.ShiftName, &r.Identities, &r.Roles,
+			&r.Active, &r.Version, &r.Origin, &r.Pinned, &r.Subject, &queue)
 		if err != nil {
 			return err
 		}
 		if n := len(people); n == 0 || people[n-1].ID != r.ID {
-			p := book.Staff{
-				ID: r.ID, Name: r.Name, Tier: r.Tier, Rank: r.Rank, Capacity: r.Capacity, ReportsTo: r.ReportsTo,
-				Shift: r.Shift.of, ShiftName: r.ShiftName,
-			}
-			if len(r.Identities.of) > 0 {
-				p.Identities = r.Identities.of
-			}
-			if len(r.Roles.of) > 0 {
-				p.Roles = r.Roles.of
-			}
-			people = append(people, p)
+			people = append(people, r.person())
 		}
 		if queue.Valid {
 			last := &people[len(people)-1]

@@ -25,7 +25,7 @@ const belongs = `(s.tier = ? OR ? = '') AND (? = '' OR EXISTS (SELECT 1 FROM sta
 func (s *Store) Free(ctx context.Context, tier, queue string, now callback.Instant) (people []book.Staff, err error) {
 	at := instant{now}
 	err = s.read(ctx, "list who is free", func(db *gorm.DB) error {
-		people, err = staff(db, isFree+" AND "+belongs, []any{at, at, tier, tier, queue, queue})
+		people, err = staff(db, "s.active AND "+isFree+" AND "+belongs, []any{at, at, tier, tier, queue, queue})
 		return err
 	})
 	return people, err
@@ -87,7 +87,7 @@ func (s *Store) Reserve(ctx context.Context, r book.Reservation, now callback.In
 // meanwhile: the update sees what another transaction has just committed.
 func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
 	free, err := column[string](tx.Raw(`SELECT s.id FROM staff s JOIN presence p ON p.staff_id = s.id
-		WHERE `+isFree+` AND `+belongs+` AND s.id <> ?
+		WHERE s.active AND `+isFree+` AND `+belongs+` AND s.id <> ?
 		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By))
 	if err != nil {
 		return "", err

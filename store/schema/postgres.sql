@@ -1,4 +1,17 @@
 -- The whole schema, as the migrations make it. Written by go test ./store -run Schema -update; do not edit.
+CREATE TABLE api_keys (
+    id text COLLATE "C" NOT NULL,
+    name text NOT NULL,
+    scopes json NOT NULL,
+    hash bytea NOT NULL,
+    created_at timestamp(3) with time zone,
+    created_by text NOT NULL,
+    expires_at timestamp(3) with time zone,
+    last_used_at timestamp(3) with time zone,
+    revoked_at timestamp(3) with time zone,
+    revoked_by text NOT NULL,
+    CONSTRAINT api_keys_pkey PRIMARY KEY (id)
+);
 CREATE TABLE callbacks (
     id text COLLATE "C" NOT NULL,
     version bigint NOT NULL,
@@ -169,6 +182,15 @@ CREATE TABLE search (
 );
 CREATE INDEX search_callback ON public.search USING btree (callback_id);
 CREATE INDEX search_words ON public.search USING gin (words);
+CREATE TABLE sessions (
+    id text COLLATE "C" NOT NULL,
+    staff_id text NOT NULL,
+    data bytea NOT NULL,
+    expires_at timestamp(3) with time zone,
+    CONSTRAINT sessions_pkey PRIMARY KEY (id)
+);
+CREATE INDEX sessions_expiry ON public.sessions USING btree (expires_at);
+CREATE INDEX sessions_staff ON public.sessions USING btree (staff_id);
 CREATE TABLE settings (
     name text NOT NULL,
     value bytea NOT NULL,
@@ -185,8 +207,14 @@ CREATE TABLE staff (
     shift_name text NOT NULL,
     identities json NOT NULL,
     roles json NOT NULL,
+    active boolean NOT NULL DEFAULT true,
+    version bigint NOT NULL DEFAULT 1,
+    origin text NOT NULL DEFAULT 'file'::text,
+    pinned json NOT NULL DEFAULT '[]'::json,
+    subject text COLLATE "C" NOT NULL DEFAULT ''::text,
     CONSTRAINT staff_pkey PRIMARY KEY (id)
 );
+CREATE UNIQUE INDEX staff_subject ON public.staff USING btree (subject) WHERE (subject <> ''::text);
 CREATE TABLE staff_queues (
     staff_id text COLLATE "C" NOT NULL,
     queue text NOT NULL,

@@ -1,4 +1,16 @@
 -- The whole schema, as the migrations make it. Written by go test ./store -run Schema -update; do not edit.
+CREATE TABLE api_keys (
+    id           text PRIMARY KEY,
+    name         text NOT NULL,
+    scopes       text NOT NULL,
+    hash         blob NOT NULL,
+    created_at   text,
+    created_by   text NOT NULL,
+    expires_at   text,
+    last_used_at text,
+    revoked_at   text,
+    revoked_by   text NOT NULL
+) STRICT;
 CREATE TABLE callbacks (
     id           text PRIMARY KEY,
     version      integer NOT NULL,
@@ -156,6 +168,14 @@ CREATE VIRTUAL TABLE search USING fts5 (
     words,
     tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N*'"
 );
+CREATE TABLE sessions (
+    id         text PRIMARY KEY,
+    staff_id   text NOT NULL,
+    data       blob NOT NULL,
+    expires_at text
+) STRICT;
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+CREATE INDEX sessions_staff ON sessions (staff_id);
 CREATE TABLE settings (
     name  text PRIMARY KEY,
     value blob NOT NULL
@@ -171,7 +191,8 @@ CREATE TABLE staff (
     shift_name text NOT NULL,
     identities text NOT NULL,
     roles      text NOT NULL
-) STRICT;
+, active integer NOT NULL DEFAULT 1, version integer NOT NULL DEFAULT 1, origin text NOT NULL DEFAULT 'file', pinned text NOT NULL DEFAULT '[]', subject text NOT NULL DEFAULT '') STRICT;
+CREATE UNIQUE INDEX staff_subject ON staff (subject) WHERE subject <> '';
 CREATE TABLE staff_queues (
     staff_id text NOT NULL REFERENCES staff (id) ON DELETE CASCADE,
     queue    text NOT NULL,

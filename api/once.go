@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"ringback/book"
+)
+
+// once answers a request that is done at once and in the database alone, by
+// nothing but do. With an Idempotency-Key a repeat gets the first answer: do
+// writes the errand, with its answer, in the transaction that does the work, and
+// returns book.ErrRepeated where somebody was quicker.
+func (a *API) once(ctx context.Context, r *request, name string, do func(ctx context.Context, e *errand) (*answer, error)) (*answer, error) {
+	e, err := a.newErrand(ctx, r, &work{name: name})
+	if err != nil {
+		return nil, err
+	}
+	if e.Key == "" {
+		return do(ctx, e)
+	}
+	leave, err := a.flights.board(ctx, e.ID)
+	if err != nil {
+		return nil, ErrOutcomeUnknown
+	}
+	defer leave()
+	for {
+		earlier, err := a.book.Errand(ctx, e.ID)
+		switch {
+		case err == nil && earlier.Digest != e.Digest:
+			return nil, keyReused()
+		case err == nil && earlier.Answer != nil:
+			return again(earlier.Answer), nil
+		case err == nil:
+			return nil, ErrOutcomeUnknown
+		case !errors.Is(err, book.ErrNotFound):
+			return nil, err
+		}
+		given, err := do(ctx, e)
+		if !errors.Is(err, book.ErrRepeated) {
+			return given, err
+		}
+	}
+}
+
+// concluded is the errand as it is kept for a repeat; nil: without a key there is none.
+func (e *errand) concluded(given *answer) *book.Errand {
+	if e.Key == "" {
+		return nil
+	}
+	kept := e.Errand
+	kept.Answer = &book.Answer{Status: given.status, Location: given.location, ETag: given.etag, Body: given.body}
+	return &kept
+}
