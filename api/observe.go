@@ -61,7 +61,11 @@ func (a *API) observe(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 
 	route := strings.ReplaceAll(c.FullPath(), ":id", "{id}")
-	if route == "" {
+	switch {
+	case route != "":
+	case a.pagesAt(c.Request.URL.Path) != nil:
+		route = "page"
+	default:
 		route = "unmatched"
 	}
 	end := a.trace(c, route)

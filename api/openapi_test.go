@@ -29,6 +29,7 @@ var contractRoutes = []string{
 // deskRoutes are what the web desk needs beside it.
 var deskRoutes = []string{
 	"GET /v1/counts", "GET /v1/callbacks/{id}/deadline", "GET /v1/me/views", "PUT /v1/me/views", "DELETE /v1/me/views",
+	"GET /v1/reports", "GET /v1/promises",
 }
 
 func TestTheDescriptionIsTheContract(t *testing.T) {

@@ -65,6 +65,10 @@ type Views interface {
 	Timeline(ctx context.Context, callbackID string) ([]book.Entry, error)
 	Notes(ctx context.Context, callbackID string) ([]book.Text, error)
 	Stats(ctx context.Context, q book.StatsQuery) (book.Stats, error)
+	// Report counts promises, and Promises lists what it counts: at most limit after
+	// one of them, in the order in which they were made.
+	Report(ctx context.Context, q book.ReportQuery) (book.Report, error)
+	Promises(ctx context.Context, q book.ReportQuery, f book.PromiseFilter, after *book.PromiseRow, limit int) ([]book.PromiseRow, error)
 
 	// Feed returns at most limit changes after seq, in commit order.
 	Feed(ctx context.Context, after int64, limit int) ([]book.FeedItem, error)

@@ -369,3 +369,64 @@ type Watch struct {
 	Errands      int64
 	OldestErrand time.Duration
 }
+
+// ReportQuery bounds a report: promises made within [From, To), of these tiers,
+// queues and policies where any are named.
+type ReportQuery struct {
+	From, To            callback.Instant
+	Tier, Queue, Policy []string
+}
+
+// PromiseCount is how many promises came to the same.
+type PromiseCount struct {
+	Tier, Queue, Policy string
+	Result              callback.Result
+	LateBy              callback.Party
+	// At is when, cut to the quarter of an hour, of which every zone's hours and
+	// days are made: when they were made, or fell due.
+	At    time.Time
+	Count int64
+}
+
+// Report is what a report is made of.
+type Report struct {
+	// Made counts promises by when they were made, Due by when they fell due.
+	Made, Due []PromiseCount
+	// Reached counts callbacks by the whole minutes from the promise, or from the
+	// time that the customer asked for, to the first contact at any tier; Unreached
+	// those without one.
+	Reached   map[int64]int64
+	Unreached int64
+	// Attempts counts callbacks by how many calls were made; Dispositions the calls
+	// by how they went.
+	Attempts     map[int64]int64
+	Dispositions map[callback.Disposition]int64
+}
+
+// PromiseFilter narrows promises beyond a ReportQuery; zero members do not.
+type PromiseFilter struct {
+	Result []string
+	LateBy string
+	// First: only a callback's first promise; what is below is about the whole callback.
+	First bool
+	// ReachedFrom and ReachedUpTo bound the whole minutes to the first contact: from
+	// the first up to but not including the second; Unreached: there was none.
+	ReachedFrom, ReachedUpTo *int64
+	Unreached                bool
+	Attempts                 *int64
+	Disposition              string
+}
+
+// PromiseRow is one promise, in the order in which they were made.
+type PromiseRow struct {
+	CallbackID string
+	TierIndex  int
+	Tier       string
+	Queue      string
+	Policy     string
+	MadeAt     callback.Instant
+	DueAt      callback.Instant
+	Result     callback.Result
+	ResultAt   callback.Instant
+	LateBy     callback.Party
+}

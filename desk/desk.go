@@ -11,6 +11,7 @@ package desk
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -102,10 +103,32 @@ func (s *site) routes() http.Handler {
 	} {
 		mux.HandleFunc(pattern, s.visited(serve))
 	}
-	mux.HandleFunc("/", s.visited(func(*visit) error {
+	nowhere := s.visited(func(*visit) error {
 		return &refusal{api.Problem{Status: http.StatusNotFound, Title: "There is no such page", Detail: "Nothing is at this address. The menu has every page there is."}}
-	}))
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+			notFound(w) // a program asks
+			return
+		}
+		nowhere(w, r)
+	})
 	return mux
+}
+
+// notFound answers a program as the API does (CONTRACT §4): unmatched routes too.
+func notFound(w http.ResponseWriter) {
+	body, err := json.Marshal(api.Problem{
+		Type: "/docs#not_found", Title: "There is no such thing", Status: http.StatusNotFound, Detail: "there is nothing at this address", Code: "not_found",
+		Errors: []api.FieldError{},
+	})
+	if err != nil {
+		http.Error(w, "not found", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write(body) // whoever went away does not wait for it
 }
 
 // handler makes one page, or writes something of its own.

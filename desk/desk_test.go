@@ -58,6 +58,7 @@ func (h *house) get(as, path string) *seen {
 	h.t.Helper()
 	r := httptest.NewRequestWithContext(h.t.Context(), http.MethodGet, path, nil)
 	r.Header.Set("Accept-Encoding", "gzip, br")
+	r.Header.Set("Accept", "text/html,*/*;q=0.8")
 	if as != "" {
 		r.AddCookie(floor.Cookie(as))
 	}
@@ -113,7 +114,9 @@ func (h *house) busy() map[string]string {
 	h.t.Helper()
 	ids := map[string]string{}
 	ids["queued"] = h.promise()
-	ids["held"] = h.promise(func(b object) { b["source"] = object{"system": "freshdesk", "ref": "1", "url": "https://acme.freshdesk.com/1"} })
+	ids["held"] = h.promise(func(b object) {
+		b["source"] = object{"system": "freshdesk", "ref": "1", "url": "https://acme.freshdesk.com/1"}
+	})
 	h.give("sup1", ids["held"], "claim", nil)
 	h.give("sup1", ids["held"], "hold", object{"reason": "Bank is closed", "until": h.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)})
 	ids["reached"] = h.promise()
@@ -399,11 +402,21 @@ func TestProblemsArePages(t *testing.T) {
 		require.Equal(t, "text/html; charset=utf-8", s.header.Get("Content-Type"), path)
 		require.Contains(t, s.body, "To My work", path)
 	}
-	post := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/board", nil)
-	post.AddCookie(floor.Cookie("sup1"))
-	w := httptest.NewRecorder()
-	h.Handler.ServeHTTP(w, post)
-	require.Equal(t, http.StatusNotFound, w.Code)
+}
+
+// CONTRACT §4: a program that asks for what is not there is answered as the API answers.
+func TestProgramsGetProblems(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		r := httptest.NewRequestWithContext(t.Context(), method, "/nowhere", nil)
+		w := httptest.NewRecorder()
+		h.Handler.ServeHTTP(w, r)
+		require.Equal(t, http.StatusNotFound, w.Code)
+		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+		require.JSONEq(t, `{"type": "/docs#not_found", "title": "There is no such thing", "status": 404, "detail": "there is nothing at this address",
+			"code": "not_found", "rule": null, "errors": [], "existing": null, "holder": null}`, w.Body.String())
+	}
 }
 
 func TestADeskNeedsItsParts(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"ringback/api"
 	"ringback/audit"
 	"ringback/config"
+	"ringback/desk"
 	"ringback/identity"
 	"ringback/store"
 	"ringback/sweep"
@@ -68,8 +70,16 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	options.Sessions, options.SignIn = signIn, signIn.Handler()
-	a, err := api.New(options)
+	// The pages ask the API, which answers what is no page: each needs the other.
+	var a *api.API
+	options.Pages, err = desk.New(desk.Options{
+		API:      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.Handler().ServeHTTP(w, r) }),
+		Sessions: signIn, Organization: d.Config.Organization, Logger: d.Logger,
+	})
 	if err != nil {
+		return err
+	}
+	if a, err = api.New(options); err != nil {
 		return err
 	}
 	return a.Serve(ctx, l)
