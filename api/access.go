@@ -39,7 +39,7 @@ type grant struct {
 }
 
 var grants = map[access]grant{
-	accessAnybody:  {staff: true, auditor: true, admin: true, scopes: scopes},
+	accessAnybody:  {staff: true, auditor: true, admin: true, scopes: allScopes},
 	accessRead:     {staff: true, auditor: true, admin: true, scopes: []string{ScopeRead}, words: "only staff may read this"},
 	accessPolicies: {staff: true, auditor: true, admin: true, scopes: []string{ScopeRead, ScopeIntake}, words: "only staff may read this"},
 	accessCreate:   {staff: true, admin: true, scopes: []string{ScopeIntake}, words: "only staff may create callbacks"},

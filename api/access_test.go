@@ -30,7 +30,9 @@ type caller struct {
 func (d *desk) callers() []caller {
 	d.t.Helper()
 	key := func(scopes ...string) map[string]string {
-		token, k := api.MintKey("walker", scopes, "test", callback.At(d.clock.now()), callback.At(d.clock.now().Add(time.Hour)))
+		token, k, err := api.MintKey("walker", append(scopes, "read"), "test", time.Hour)
+		require.NoError(d.t, err)
+		k.Scopes, k.ExpiresAt = scopes, callback.At(d.clock.now().Add(time.Hour))
 		require.NoError(d.t, d.book.AddKey(d.t.Context(), k, nil))
 		return map[string]string{"Authorization": "Bearer " + token}
 	}

@@ -33,7 +33,7 @@ const (
 	ScopeAudit = "audit"
 )
 
-var scopes = []string{ScopeIntake, ScopeRead, ScopeAudit}
+var allScopes = []string{ScopeIntake, ScopeRead, ScopeAudit}
 
 // The roles of staff (CONTRACT §3).
 const (

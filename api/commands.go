@@ -51,11 +51,11 @@ type (
 	}
 )
 
-// make turns what was sent into a command; text is staged with e.text.
+// build turns what was sent into a command; text is staged with e.text.
 type build[B any, C callback.Command] func(ctx context.Context, r *request, e *errand, b *B) (C, error)
 
 // command is the operation of one command of people.
-func command[B any, C callback.Command](a *API, path, summary, doc string, codes []callback.Code, make build[B, C]) *operation {
+func command[B any, C callback.Command](a *API, path, summary, doc string, codes []callback.Code, built build[B, C]) *operation {
 	var body B
 	var zero C
 	_, bare := any(body).(nothing)
@@ -72,7 +72,7 @@ func command[B any, C callback.Command](a *API, path, summary, doc string, codes
 			return a.order(ctx, r, zero.Name(), func() (func(context.Context, *errand) (sender, error), error) {
 				b, err := decode[B](a, r)
 				return func(ctx context.Context, e *errand) (sender, error) {
-					c, err := make(ctx, r, e, b)
+					c, err := built(ctx, r, e, b)
 					return orderOf(a, c), err
 				}, err
 			}, nil)

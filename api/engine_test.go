@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
-	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/api/serviceerror"
 	updatepb "go.temporal.io/api/update/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -99,7 +98,7 @@ func outcomeOf(t *testing.T, o contract.Outcome) *workflowservice.UpdateWorkflow
 }
 
 func rejected(f *callback.Fault) *workflowservice.UpdateWorkflowExecutionResponse {
-	var failure *failurepb.Failure = temporal.GetDefaultFailureConverter().ErrorToFailure(contract.Error(f))
+	failure := temporal.GetDefaultFailureConverter().ErrorToFailure(contract.Error(f))
 	return &workflowservice.UpdateWorkflowExecutionResponse{
 		UpdateRef: &updatepb.UpdateRef{WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "callback/x", RunId: "r"}, UpdateId: "u"},
 		Stage:     enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED,

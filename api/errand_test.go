@@ -113,7 +113,8 @@ func TestIdempotency_TheFirstAnswerAgain(t *testing.T) {
 	require.Len(t, d.get("sup2", "/v1/callbacks/"+id+"/notes").items(), 2)
 
 	replay := call{method: "POST", path: "/v1/callbacks/" + id + "/replay", as: "audit1", key: "r1"}
-	require.Equal(t, d.do(replay).want(200).text(), d.do(replay).want(200).text())
+	verdict := d.do(replay).want(200).text()
+	require.Equal(t, verdict, d.do(replay).want(200).text())
 }
 
 func TestIdempotency_SurvivesClosing(t *testing.T) {

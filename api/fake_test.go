@@ -390,6 +390,29 @@ func (b *flakyBook) Staff(ctx context.Context) ([]book.Staff, error) {
 	return through(b, "staff", func() ([]book.Staff, error) { return b.Book.Staff(ctx) })
 }
 
+func (b *flakyBook) People(ctx context.Context) ([]book.Person, error) {
+	return through(b, "people", func() ([]book.Person, error) { return b.Book.People(ctx) })
+}
+
+func (b *flakyBook) Person(ctx context.Context, id string) (book.Person, error) {
+	return through(b, "person", func() (book.Person, error) { return b.Book.Person(ctx, id) })
+}
+
+func (b *flakyBook) Key(ctx context.Context, id string) (book.Key, error) {
+	return through(b, "key", func() (book.Key, error) { return b.Book.Key(ctx, id) })
+}
+
+func (b *flakyBook) Keys(ctx context.Context) ([]book.Key, error) {
+	return through(b, "keys", func() ([]book.Key, error) { return b.Book.Keys(ctx) })
+}
+
+func (b *flakyBook) UseKey(ctx context.Context, id string, now, unlessAfter callback.Instant) error {
+	if err := b.arrive("use key"); err != nil {
+		return err
+	}
+	return b.Book.UseKey(ctx, id, now, unlessAfter)
+}
+
 func (b *flakyBook) SetPresence(ctx context.Context, id string, s book.PresenceState, now callback.Instant) (book.Presence, error) {
 	return through(b, "set presence", func() (book.Presence, error) { return b.Book.SetPresence(ctx, id, s, now) })
 }

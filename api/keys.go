@@ -37,7 +37,7 @@ type KeyList struct {
 }
 
 type keyBody struct {
-	Name      string   `json:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._@-]*$" patternDescription:"letters, digits, . _ @ and -" maxLength:"64" example:"servicebench"`
+	Name      string   `json:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]*$" patternDescription:"letters, digits, . _ and -" maxLength:"64" example:"servicebench"`
 	Scopes    []string `json:"scopes" enum:"intake,read,audit" minItems:"1" maxItems:"3" uniqueItems:"true"`
 	ExpiresAt moment   `json:"expires_at" doc:"at most two years ahead"`
 }
@@ -61,8 +61,23 @@ func keyText(bytes int) string {
 	return strings.ToLower(keyLetters.EncodeToString(b))
 }
 
-// MintKey makes a key for a system, and what is kept of it.
-func MintKey(name string, scopes []string, by string, now, expires callback.Instant) (token string, k book.Key) {
+// MintKey makes a key for a system that is good for so long, and what is kept of
+// it. The error says what is wrong with what was asked for.
+func MintKey(name string, scopes []string, by string, lasts time.Duration) (token string, k book.Key, err error) {
+	switch {
+	case !systemName.MatchString(name):
+		return "", k, errors.New("expected the name of a system: letters, digits, . _ and -, at most 64")
+	case len(scopes) == 0 || slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(allScopes, s) }):
+		return "", k, errors.New("expected scopes: " + strings.Join(allScopes, ", "))
+	case lasts <= 0 || lasts > keyLasts:
+		return "", k, errors.New("expected it to be good for two years at most")
+	}
+	now := callback.At(time.Now())
+	token, k = mint(name, scopes, by, now, now.Plus(callback.Duration(lasts)))
+	return token, k, nil
+}
+
+func mint(name string, scopes []string, by string, now, expires callback.Instant) (token string, k book.Key) {
 	id, secret := keyText(keyIDBytes), keyText(keySecretBytes)
 	hash := sha256.Sum256([]byte(secret))
 	return keyPrefix + id + "_" + secret, book.Key{
@@ -174,7 +189,7 @@ func (a *API) createKey(ctx context.Context, r *request) (*answer, error) {
 		if at := b.ExpiresAt.Time; !at.After(a.now()) || at.After(a.now().Add(keyLasts)) {
 			return nil, callback.Invalid("expires_at", "expected a time in the future, at most two years ahead")
 		}
-		token, k := MintKey(b.Name, b.Scopes, r.who.ID, a.instant(), b.ExpiresAt.Instant)
+		token, k := mint(b.Name, b.Scopes, r.who.ID, a.instant(), b.ExpiresAt.Instant)
 		shown := keyAs(k)
 		body, err := encode(shown)
 		if err != nil {

@@ -57,7 +57,7 @@ var kinds = map[callback.Code]kind{
 }
 
 // retryAfter is how long a caller should wait where waiting helps.
-var retryAfter = map[callback.Code]time.Duration{
+var retryAfter = map[callback.Code]time.Duration{ //nolint:exhaustive // with the others it does not
 	callback.CodeRateLimited:    time.Second,
 	callback.CodeUnavailable:    2 * time.Second,
 	callback.CodeOutcomeUnknown: time.Second,

@@ -490,5 +490,5 @@ func TestIfMatch(t *testing.T) {
 	d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/attempts", as: "sup1", body: object{"disposition": "busy"}, header: map[string]string{"If-Match": `"5"`}}).refused(412, "stale_version", "")
 	r := d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/attempts", as: "sup1", body: object{"disposition": "busy"}, header: map[string]string{"If-Match": `"6"`}}).want(200)
 	require.Equal(t, `"7"`, r.header.Get("ETag"), "with the news that the read model lacked")
-	require.Equal(t, 7, len(d.get("sup1", "/v1/callbacks/"+id+"/timeline").items()))
+	require.Len(t, d.get("sup1", "/v1/callbacks/"+id+"/timeline").items(), 7)
 }

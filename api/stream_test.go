@@ -334,7 +334,7 @@ func TestStreamsEndWhenTheServerStops(t *testing.T) {
 	l.any()
 	d.get("sup1", "/v1/stream").refused(429, "rate_limited", "")
 	d.api.Close()
-	for range l.events { //nolint:revive // until it ends
+	for range l.events { // until it ends
 	}
 	d.get("sup1", "/v1/stream").refused(503, "unavailable", "")
 }

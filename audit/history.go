@@ -336,7 +336,7 @@ func Unpack(archived []byte) (*historypb.History, error) {
 
 // Ended reports whether a run is over: nothing will be added to its history.
 func Ended(run *historypb.History) bool {
-	switch end(run) { //nolint:exhaustive // the others are not ends
+	switch end(run) { // the others are not ends
 	case enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
 		enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
 		enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/protobuf/proto"
 
 	"ringback/callback"
 	"ringback/contract"
@@ -133,7 +135,9 @@ func (a *Auditor) run(h *History, i int, t *transcript) (*workflows.Run, error) 
 	replayer.RegisterWorkflowWithOptions(code.Callback, workflow.RegisterOptions{
 		Name: contract.WorkflowType, VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
 	})
-	settled := &historypb.History{Events: h.Runs[i].Events[:t.settled:t.settled]}
+	settled := &historypb.History{Events: slices.Clone(h.Runs[i].Events[:t.settled])}
+	// The replayer writes the search attributes that a run upserts into its first event.
+	settled.Events[0] = proto.CloneOf(settled.Events[0])
 	err = replayer.ReplayWorkflowHistoryWithOptions(quiet, settled, worker.ReplayWorkflowHistoryOptions{
 		OriginalExecution: workflow.Execution{ID: contract.WorkflowID(h.CallbackID), RunID: t.runID},
 	})

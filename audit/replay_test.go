@@ -17,6 +17,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -554,4 +555,16 @@ func BenchmarkReplay(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "histories/s")
 		})
 	}
+}
+
+// What is compared with the archive afterwards must be what the engine gave.
+func TestR24_AReplayLeavesTheHistoryAlone(t *testing.T) {
+	t.Parallel()
+	// This one was started with search attributes and upserts them.
+	met, err := audit.ReadFile("../workflows/testdata/histories/v1/met.json.gz")
+	require.NoError(t, err)
+	require.NotNil(t, met.Runs[0].Events[0].GetWorkflowExecutionStartedEventAttributes().GetSearchAttributes())
+	before := cloned(met)
+	require.True(t, auditor.Replay(met).Held())
+	require.True(t, proto.Equal(before.Runs[0], met.Runs[0]))
 }

@@ -243,7 +243,7 @@ func (r *reader) settle(run *historypb.History, i int) error {
 func taskOf(e *historypb.HistoryEvent) (completed int64, command bool) {
 	type of interface{ GetWorkflowTaskCompletedEventId() int64 }
 	var a of
-	switch e.GetEventType() { //nolint:exhaustive // the other commands are none of a callback's
+	switch e.GetEventType() { // the other commands are none of a callback's
 	case enums.EVENT_TYPE_MARKER_RECORDED:
 		a = e.GetMarkerRecordedEventAttributes()
 	case enums.EVENT_TYPE_TIMER_STARTED:

@@ -118,7 +118,8 @@ func TestR03_R19_Pin(t *testing.T) {
 	} {
 		pinned := p.Pin(c.lob, c.supervisor)
 		require.NoError(t, pinned.Validate())
-		require.Equal(t, c.queues, [2]string{pinned.Ladder[0].Queue, pinned.Ladder[1].Queue})
+		queues := [2]string{pinned.Ladder[0].Queue, pinned.Ladder[1].Queue}
+		require.Equal(t, c.queues, queues)
 		require.Equal(t, c.assign, pinned.Ladder[1].Assign)
 		require.Equal(t, c.supervisor, pinned.Ladder[1].AssignTo)
 		require.Equal(t, AssignPull, pinned.Ladder[0].Assign)

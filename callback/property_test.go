@@ -458,6 +458,6 @@ func (l *life) holdAndResume(t *rapid.T) {
 	require.Equal(t, remaining, l.work().Spans(At(from).Time, twin.DueAt.Time)[0], "the remaining working time is kept")
 	if At(at) == At(l.now) {
 		require.Equal(t, due, twin.DueAt, "a hold of no time changes nothing")
-		require.Equal(t, len(warnings), len(twin.WarnAt))
+		require.Len(t, twin.WarnAt, len(warnings))
 	}
 }

@@ -27,7 +27,7 @@ func Fault(err error) (*callback.Fault, bool) {
 	}
 	var f callback.Fault
 	if app.Details(&f) != nil || f.Code == "" {
-		return nil, false
+		return nil, false //nolint:nilerr // details of another kind: no refusal of ours
 	}
 	return &f, true
 }

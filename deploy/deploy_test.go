@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -193,11 +194,10 @@ func TestOnlyThisHostIsServed(t *testing.T) {
 		if listen := s.Environment["RINGBACK_LISTEN"]; listen != "" {
 			host, _, err := net.SplitHostPort(defaults(listen))
 			require.NoError(t, err, name)
-			require.Equal(t, "127.0.0.1", host, name)
+			// Inside its container only the API answers others: it asks them who they are.
+			require.Equal(t, name != "api", host == "127.0.0.1", name)
 		}
-	}
-	for name, s := range services {
-		require.Equal(t, name == "api", s.NetworkMode == "host", "%s: only the API needs the host's loopback", name)
+		require.Empty(t, s.NetworkMode, name)
 	}
 }
 
@@ -216,7 +216,7 @@ func defaults(value string) string {
 
 func TestNoSecretIsWrittenDown(t *testing.T) {
 	t.Parallel()
-	secret := regexp.MustCompile(`^\$\{[A-Z_]+:\?[^}]+\}$`)
+	secret := regexp.MustCompile(`^\$\{[A-Z_]+:(\?[^}]+|-)\}$`) // given from outside, or none
 	for name, s := range compose(t).Services {
 		for key, value := range s.Environment {
 			if regexp.MustCompile(`PASSWORD|PWD|SECRET|TOKEN|KEY`).MatchString(key) {
@@ -249,6 +249,27 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 	require.Contains(t, read(t, "../.dockerignore"), "\n.env\n")
 }
 
+// clientSecret is the variable that the sign-in of ringback.yaml names.
+const clientSecret = "OIDC_CLIENT_SECRET"
+
+// TestTheSignInIsReadyToBeUncommented: what is offered there is understood, and finds its secret in the API's environment.
+func TestTheSignInIsReadyToBeUncommented(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ringback.yaml")
+	text := regexp.MustCompile(`(?m)^  # (oidc:|claims:|  )`).ReplaceAllString(read(t, "ringback.yaml"), "  $1")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	desk, err := config.Load(config.Source{File: file, Environ: []string{"RINGBACK_LISTEN=0.0.0.0:8080", "RINGBACK_PUBLIC_URL=https://desk.example.com"}})
+	require.NoError(t, err)
+	require.Equal(t, clientSecret, desk.SignIn.OIDC.ClientSecretEnv)
+	require.Contains(t, compose(t).Services["api"].Environment, clientSecret)
+	require.NotEmpty(t, desk.SignIn.Claims.Tier.Values)
+	queues := slices.Sorted(maps.Keys(desk.Queues))
+	for _, means := range desk.SignIn.Claims.Queues.Values {
+		queues = slices.DeleteFunc(queues, func(q string) bool { return slices.Contains(means, q) })
+	}
+	require.Empty(t, queues, "every queue of a ladder is somebody's")
+}
+
 // TestTheDeskUnderstandsItsEnvironment: with the file that is mounted, and without a variable that nothing reads.
 func TestTheDeskUnderstandsItsEnvironment(t *testing.T) {
 	t.Parallel()
@@ -259,7 +280,7 @@ func TestTheDeskUnderstandsItsEnvironment(t *testing.T) {
 	services := compose(t).Services
 	for _, name := range []string{"api", "migrate", "worker"} {
 		environment := services[name].Environment
-		require.Subset(t, known, slices.Collect(maps.Keys(environment)), name)
+		require.Subset(t, append(known, clientSecret), slices.Collect(maps.Keys(environment)), name)
 		require.Equal(t, "/etc/ringback/ringback.yaml", environment["RINGBACK_CONFIG"], name)
 		var given []string
 		for key, value := range environment {
@@ -271,7 +292,8 @@ func TestTheDeskUnderstandsItsEnvironment(t *testing.T) {
 		require.NoError(t, err, name)
 		require.NotEmpty(t, read.Settings.Database.URL, name)
 		require.NotEmpty(t, read.Settings.Temporal.Address, name)
-		require.NotEmpty(t, read.Staff, "nobody could sign in")
+		require.True(t, read.SignIn.Configured(), "nobody could sign in")
+		require.False(t, read.Settings.Server.DevTokens)
 	}
 }
 

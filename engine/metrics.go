@@ -105,11 +105,9 @@ func newSeries(kind metricKind, name string, labels prometheus.Labels) prometheu
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels})
 	case gaugeKind:
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
-	default:
-		return prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: name, Help: help, ConstLabels: labels, Buckets: timerBuckets,
-		})
+	case timerKind:
 	}
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, ConstLabels: labels, Buckets: timerBuckets})
 }
 
 var seriesCountDesc = prometheus.NewDesc("ringback_engine_metric_series",

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,13 +37,17 @@ type Desk struct {
 }
 
 // Introduce writes what the configuration says of people into the database, so
-// that draws and reservations find them.
+// that draws and reservations find them. Where the file names nobody, people
+// come from elsewhere, and only the ranks of their tiers and the hours of their
+// shifts are the configuration's.
 func (d *Desk) Introduce(ctx context.Context) error {
-	if d.Config.Staff == nil {
-		return nil // people come from elsewhere
+	if d.Config.Staff != nil {
+		if err := d.Store.SyncStaff(ctx, d.Config.Staff); err != nil {
+			return fmt.Errorf("introducing the staff: %w", err)
+		}
 	}
-	if err := d.Store.SyncStaff(ctx, d.Config.Staff); err != nil {
-		return fmt.Errorf("introducing the staff: %w", err)
+	if err := d.Store.ReviseStaff(ctx, d.Config.Tiers, d.Config.Calendars); err != nil {
+		return fmt.Errorf("revising the staff: %w", err)
 	}
 	return nil
 }
@@ -52,12 +57,19 @@ func (d *Desk) Introduce(ctx context.Context) error {
 func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	settings := d.Config.Settings
 	options := api.Options{
-		Book:      d.Store,
-		Engine:    api.NewTemporalEngine(d.Client, settings.Temporal.TaskQueue),
-		Auditor:   auditor{d.Auditor()},
-		Config:    api.Config{Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers},
+		Book:    d.Store,
+		Engine:  api.NewTemporalEngine(d.Client, settings.Temporal.TaskQueue),
+		Auditor: auditor{d.Auditor()},
+		Watch:   d.Store,
+		Config: api.Config{
+			Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers, Calendars: d.Config.Calendars,
+		},
+		NoKeys:    !d.Config.SignIn.APIKeys,
 		DevTokens: settings.Server.DevTokens,
 		Listen:    l.Addr().String(),
+		PublicURL: settings.Server.PublicURL,
+		Limits:    api.Limits{PerSecond: float64(settings.Server.RequestsPerSecond), Burst: 2 * settings.Server.RequestsPerSecond},
+		Throttle:  api.NewThrottle(settings.Server.AttemptsPerMinute, settings.Server.TrustedProxies, nil),
 		Logger:    d.Logger,
 		Registry:  d.Registry,
 		Tracer:    otel.GetTracerProvider(),
@@ -65,11 +77,11 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	if d.TemporalUI != "" {
 		options.TemporalUI = d.TemporalUI + "/namespaces/" + settings.Temporal.Namespace + "/workflows"
 	}
-	signIn, err := d.signIn(l)
+	signIn, err := d.signIn(options)
 	if err != nil {
 		return err
 	}
-	options.Sessions, options.SignIn = signIn, signIn.Handler()
+	options.Sessions, options.Authenticator, options.SignIn = signIn, signIn, signIn.Handler()
 	// The pages ask the API, which answers what is no page: each needs the other.
 	var a *api.API
 	options.Pages, err = desk.New(desk.Options{
@@ -85,12 +97,31 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	return a.Serve(ctx, l)
 }
 
-// signIn is how browsers sign in.
-func (d *Desk) signIn(l net.Listener) (*identity.SignIn, error) {
-	return identity.New(identity.Options{
-		Book: d.Store, Organization: d.Config.Organization, PublicURL: "http://" + l.Addr().String(),
-		Dev: d.Config.Settings.Server.DevTokens, Listen: l.Addr().String(), Logger: d.Logger,
-	})
+// signIn is how people sign in to the API with these options.
+func (d *Desk) signIn(o api.Options) (*identity.SignIn, error) {
+	in := &d.Config.SignIn
+	options := identity.Options{
+		Book: d.Store, Organization: d.Config.Organization, PublicURL: o.PublicURL, Ranks: d.Config.Tiers, Throttle: o.Throttle,
+		Dev: o.DevTokens, Listen: o.Listen, Idle: in.Idle, Absolute: in.Absolute, Logger: d.Logger,
+	}
+	if options.PublicURL == "" {
+		options.PublicURL = "http://" + o.Listen
+	}
+	if p := in.OIDC; p != nil {
+		secret, err := p.Secret(os.Environ())
+		if err != nil {
+			return nil, err
+		}
+		options.OIDC = &identity.OIDC{
+			Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: secret, Audience: p.Audience, Scopes: p.Scopes, Title: p.Title,
+			ClockSkew: p.ClockSkew, UserInfo: p.UserInfo,
+			Claims: identity.Claims{
+				ID: identity.Claim(in.Claims.ID), Name: identity.Claim(in.Claims.Name), Tier: identity.Claim(in.Claims.Tier),
+				Queues: identity.Claim(in.Claims.Queues), Roles: identity.Claim(in.Claims.Roles),
+			},
+		}
+	}
+	return identity.New(options)
 }
 
 // sweepEvery is how soon what a dead process left undone is done.
@@ -115,7 +146,7 @@ func (d *Desk) Work(ctx context.Context) error {
 		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
 	})
 	swept := make(chan struct{})
-	go func() { defer close(swept); sweeper.Run(ctx) }()
+	go func() { defer close(swept); _ = sweeper.Run(ctx) }() // it has no errors of its own
 	select {
 	case <-ctx.Done():
 		<-swept

@@ -47,7 +47,7 @@ func TestR27_WhatWasCommittedSurvivesKill9(t *testing.T) {
 			require.NoError(t, err)
 			entries, err := s.Timeline(t.Context(), id)
 			require.NoError(t, err)
-			require.EqualValues(t, v.State.Version, len(entries))
+			require.Len(t, entries, int(v.State.Version))
 		}
 		var verdict string
 		require.NoError(t, s.DB().QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict))

@@ -33,7 +33,7 @@ func (s *Store) SavePolicy(ctx context.Context, hash string, p *callback.Policy)
 // Policy returns the pinned policy of a hash. It is shared: do not change it.
 func (s *Store) Policy(ctx context.Context, hash string) (*callback.Policy, error) {
 	if p, kept := s.policies.Load(hash); kept {
-		return p.(*callback.Policy), nil //nolint:errcheck,forcetypeassert // nothing else is stored there
+		return p.(*callback.Policy), nil // nothing else is stored there
 	}
 	var p document[*callback.Policy]
 	err := s.read(ctx, "read a policy", func(db *gorm.DB) error {
@@ -59,7 +59,7 @@ func (settingRow) TableName() string { return "settings" }
 func (s *Store) HashKey(ctx context.Context) ([]byte, error) {
 	const name = "hash_key"
 	if key, kept := s.hashKey.Load(name); kept {
-		return key.([]byte), nil //nolint:errcheck,forcetypeassert // as above
+		return key.([]byte), nil // as above
 	}
 	read := func(db *gorm.DB) (key []byte, found bool, err error) {
 		found, err = maybe(db.Raw(`SELECT value FROM settings WHERE name = ?`, name), &key)

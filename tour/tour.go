@@ -291,7 +291,7 @@ func (g *guide) race(ctx context.Context, id string) (winner, loser string, err 
 	case outcomes[1] == nil && errors.As(outcomes[0], &f) && f.Code == "already_claimed":
 		winner, loser = sup2, sup1
 	default:
-		return "", "", fmt.Errorf("R04: two claimed at once and the outcomes were %v and %v", outcomes[0], outcomes[1])
+		return "", "", fmt.Errorf("R04: two claimed at once and the outcomes were %w and %w", outcomes[0], outcomes[1])
 	}
 	g.held("R04", "two claimed at once: %s has it, %s was told so", winner, loser)
 	return winner, loser, nil

@@ -48,7 +48,11 @@ func command() *cobra.Command {
 			if !server.Loopback() {
 				return cli.Mistake("--listen %s: expected a loopback address: anybody could sign in as anybody", server.Listen)
 			}
+			if !server.PublicLoopback() {
+				return cli.Mistake("--public-url %s: expected none: anybody could sign in as anybody", server.PublicURL)
+			}
 			server.DevTokens = true
+			server.RequestsPerSecond, server.AttemptsPerMinute = 0, 0 // one's own machine may be asked as fast as it answers
 			return run(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}

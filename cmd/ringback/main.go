@@ -34,7 +34,8 @@ func command() *cobra.Command {
 	var source config.Source
 	root := &cobra.Command{Use: "ringback", Short: "A desk on which no promised callback is ever forgotten"}
 	source.AddFlags(root.PersistentFlags(),
-		"server.listen", "server.metrics_listen", "server.dev_tokens", "database.url",
+		"server.listen", "server.metrics_listen", "server.public_url", "server.dev_tokens",
+		"server.requests_per_second", "server.attempts_per_minute", "server.trusted_proxies", "database.url",
 		"temporal.address", "temporal.namespace", "temporal.task_queue", "temporal.tls.enabled",
 		"temporal.tls.cert", "temporal.tls.key", "temporal.tls.ca", "temporal.tls.server_name",
 		"telemetry.log_level", "telemetry.otlp_endpoint",
@@ -55,20 +56,20 @@ func command() *cobra.Command {
 	root.AddCommand(
 		run(&source, "api", "Serve the HTTP API", signInOrLoopback, serveAPI),
 		run(&source, "worker", "Run the workflows, their activities and the sweeper", nil, work),
-		migrateCommand(&source), healthCommand(&source),
+		migrateCommand(&source), keyCommand(&source), healthCommand(&source),
 		cli.Audit(desk, false), cli.Rebuild(desk, false),
 	)
 	return root
 }
 
-func run(source *config.Source, name, short string, check func(*config.Settings) error, do func(context.Context, *serve.Desk) error) *cobra.Command {
+func run(source *config.Source, name, short string, check func(*config.Config) error, do func(context.Context, *serve.Desk) error) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		cfg, err := cli.Load(*source)
 		if err != nil {
 			return err
 		}
 		if check != nil {
-			if err := check(&cfg.Settings); err != nil {
+			if err := check(cfg); err != nil {
 				return err
 			}
 		}
@@ -125,13 +126,25 @@ func connection(settings *config.Settings) engine.Config {
 	}
 }
 
-// signInOrLoopback keeps the API on this machine: until people can sign in it
-// knows development tokens only, with which anybody is whoever they say.
-func signInOrLoopback(settings *config.Settings) error {
-	if !settings.Server.Loopback() {
-		return cli.Mistake("--listen %s: expected a loopback address: there is no sign-in yet that could be trusted beyond it", settings.Server.Listen)
+// signInOrLoopback keeps the API on this machine unless somebody can prove who
+// they are: without a sign-in it knows development tokens only, with which
+// anybody is whoever they say.
+func signInOrLoopback(cfg *config.Config) error {
+	server := &cfg.Settings.Server
+	if cfg.SignIn.Configured() {
+		if cfg.SignIn.OIDC == nil {
+			return nil
+		}
+		_, err := cfg.SignIn.OIDC.Secret(os.Environ())
+		return err
 	}
-	settings.Server.DevTokens = true
+	if !server.Loopback() {
+		return cli.Mistake("--listen %s: expected a loopback address: no sign_in is configured that could be trusted beyond it", server.Listen)
+	}
+	if !server.PublicLoopback() {
+		return cli.Mistake("--public-url %s: expected a sign_in in the configuration file: anybody could sign in as anybody", server.PublicURL)
+	}
+	server.DevTokens = true
 	return nil
 }
 
@@ -213,6 +226,45 @@ func migrateCommand(source *config.Source) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// keyCommand makes a key where nobody can sign in yet to make one.
+func keyCommand(source *config.Source) *cobra.Command {
+	var scopes []string
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use:   "key NAME",
+		Short: "Make an API key for a system, and print it once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			token, k, err := api.MintKey(args[0], scopes, "operator", lasts)
+			if err != nil {
+				return cli.Mistake("%s", err)
+			}
+			cfg, err := cli.Load(*source)
+			if err != nil {
+				return err
+			}
+			book, err := openBook(ctx, &cfg.Settings)
+			if err != nil {
+				return err
+			}
+			defer book.Close()
+			if err := book.CheckVersion(ctx); err != nil {
+				return err
+			}
+			if err := book.AddKey(ctx, k, nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Key %s of %s, good until %s. It is shown this once:\n", k.ID, k.Name, k.ExpiresAt)
+			fmt.Fprintln(cmd.OutOrStdout(), token)
+			return nil
+		},
+	}
+	cmd.Flags().StringSliceVar(&scopes, "scope", []string{api.ScopeIntake}, "`SCOPE` of the key: intake, read or audit; may be repeated")
+	cmd.Flags().DurationVar(&lasts, "for", 365*24*time.Hour, "`DURATION` for which it is good, at most two years")
+	return cmd
 }
 
 func healthCommand(source *config.Source) *cobra.Command {

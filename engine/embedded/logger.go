@@ -65,7 +65,7 @@ func (l serverLogger) say(level slog.Level, msg string, tags []tag.Tag) {
 }
 
 func (l serverLogger) log(level slog.Level, msg string, tags []tag.Tag) {
-	l.slog.Log(context.Background(), level, msg, attrs(tags)...) //nolint:sloglint // the server's own words
+	l.slog.Log(context.Background(), level, msg, attrs(tags)...) // the server's own words
 }
 
 func attrs(tags []tag.Tag) []any {

@@ -165,7 +165,7 @@ func TestRefusesAnotherSchema(t *testing.T) {
 	require.ErrorContains(t, err, "has the tables of Temporal schema 99/")
 }
 
-func TestNamespaceIsReady(t *testing.T) {
+func TestNamespaceIsReady(t *testing.T) { //nolint:tparallel // its subtests take turns
 	t.Parallel()
 	server := startServer(t, embedded.Config{
 		DataDir: t.TempDir(), Namespace: "elsewhere", Retention: 48 * time.Hour, UIPort: embedded.FreePort,

@@ -44,7 +44,7 @@ func TestDatabasesAreEmptyAndApart(t *testing.T) {
 	require.Zero(t, tables(t, two))
 }
 
-func TestDatabaseGoesWithItsTest(t *testing.T) {
+func TestDatabaseGoesWithItsTest(t *testing.T) { //nolint:tparallel // its subtest ends first
 	t.Parallel()
 	var dsn string
 	t.Run("uses it and leaves a connection open", func(t *testing.T) {
