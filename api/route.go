@@ -297,8 +297,9 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 			return a.attempted(c.Request, err)
 		}
 		r.trail.principal = r.who.ID
-		// A page asks several times on behalf of one who looks at it once.
-		if !inside(c.Request.Context()) && !a.limiter.allow(r.who.ID, a.now()) {
+		// A page asks several times on behalf of one who looks at it once: that counts
+		// with the first thing that every page asks.
+		if (!inside(c.Request.Context()) || r.op.id == meID) && !a.limiter.allow(r.who.ID, a.now()) {
 			return refuse(callback.CodeRateLimited, "", "slow down a little")
 		}
 	}

@@ -99,6 +99,10 @@ func (s *site) routes() http.Handler {
 		"GET /search":                  (*visit).search,
 		"GET /tags":                    (*visit).tags,
 		"GET /wallboard":               (*visit).wallboard,
+		"GET /reports":                 (*visit).reports,
+		"GET /reports.csv":             (*visit).reportCSV,
+		"GET /reports/rows":            (*visit).reportRows,
+		"GET /reports/rows.csv":        (*visit).reportRowsCSV,
 		"GET /help":                    (*visit).help,
 	} {
 		mux.HandleFunc(pattern, s.visited(serve))

@@ -74,6 +74,8 @@ for (const choice of document.querySelectorAll("[data-theme-choice]")) {
 
 // What is left open in a filter does not get into the address.
 for (const form of document.querySelectorAll("[data-filters]")) {
+  // Whoever chooses a day wants it, whatever the period said.
+  form.addEventListener("change", (e) => { if (e.target.type === "date" && form.elements.days) form.elements.days.value = ""; });
   form.addEventListener("formdata", (e) => { for (const [name, value] of [...e.formData]) if (value === "") e.formData.delete(name); });
 }
 

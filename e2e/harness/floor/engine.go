@@ -203,6 +203,18 @@ func (e *Engine) Healthy(context.Context) error {
 	return nil
 }
 
+// next is the next instant at which something is due.
+func (e *Engine) next() (at time.Time, due bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.runs {
+		if next, set := r.state.Next(); set && (!due || next.Before(at)) {
+			at, due = next.Time, true
+		}
+	}
+	return at, due
+}
+
 // advance lets the clock of every callback run, and projects what is owed.
 func (e *Engine) advance(ctx context.Context, s *store.Store) error {
 	e.mu.Lock()

@@ -135,12 +135,28 @@ func (f *Floor) Now() time.Time {
 	return time.Now().Add(f.shift)
 }
 
-// Move moves the clock on, and lets happen what is due then.
+// Move moves the clock on, from one instant at which something is due to the
+// next, as if nobody had stood still.
 func (f *Floor) Move(ctx context.Context, d time.Duration) error {
+	target := f.Now().Add(d)
+	for {
+		next, due := f.Engine.next()
+		if !due || next.After(target) {
+			f.set(target)
+			return f.Engine.advance(ctx, f.Store)
+		}
+		f.set(next)
+		if err := f.Engine.advance(ctx, f.Store); err != nil {
+			return err
+		}
+	}
+}
+
+// set moves the clock to an instant, never back.
+func (f *Floor) set(at time.Time) {
 	f.mu.Lock()
-	f.shift += d
-	f.mu.Unlock()
-	return f.Engine.advance(ctx, f.Store)
+	defer f.mu.Unlock()
+	f.shift = max(f.shift, time.Until(at))
 }
 
 // cookie is how a browser is signed in here.
