@@ -62,6 +62,8 @@ func sent(route, id string) any {
 		return object{"tier": "manager", "queue": "Managers - RM"}
 	case route == "PUT /v1/me/presence":
 		return object{"state": "away"}
+	case route == "PUT /v1/policies/draft":
+		return object{"text": "good"}
 	case route == "PUT /v1/me/views":
 		return object{"name": "mine", "query": "status=queued"}
 	case route == "POST /v1/keys":

@@ -29,6 +29,7 @@ var contractRoutes = []string{
 var deskRoutes = []string{
 	"GET /v1/counts", "GET /v1/callbacks/{id}/deadline", "GET /v1/me/views", "PUT /v1/me/views", "DELETE /v1/me/views",
 	"GET /v1/reports", "GET /v1/promises",
+	"GET /v1/policies/draft", "PUT /v1/policies/draft",
 }
 
 func TestTheDescriptionIsTheContract(t *testing.T) {

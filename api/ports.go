@@ -164,6 +164,21 @@ type Verdict struct {
 	Detail         string `json:"detail" doc:"what was compared, or what differs"`
 }
 
+// Drafts reads policies that somebody writes, as the configuration would.
+type Drafts interface {
+	// Text is the running policies as a draft to begin with.
+	Text() (string, error)
+	// Check reads a draft; mistake is the first thing that is wrong with it, nil for nothing.
+	Check(text string) (policies []*callback.Policy, mistake *DraftMistake)
+}
+
+// DraftMistake is what is wrong with a draft, and where.
+type DraftMistake struct {
+	Line     int    `json:"line" doc:"from 1"`
+	Path     string `json:"path" example:"policies.supervisor-callback.ladder[0].tat"`
+	Expected string `json:"expected" doc:"completes \"expected …\""`
+}
+
 // Watch counts what is open right now, for the metrics.
 type Watch interface {
 	Open(ctx context.Context) (open, overdue int64, err error)

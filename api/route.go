@@ -123,7 +123,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 	for _, group := range [][]*operation{
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
 		a.availabilityOperations(), a.peopleOperations(), a.staffOperations(), a.keyOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
-		a.countOperations(), a.deadlineOperations(), a.listViewOperations(), a.reportOperations(),
+		a.countOperations(), a.deadlineOperations(), a.listViewOperations(), a.reportOperations(), a.draftOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
 		for _, op := range group {

@@ -28,6 +28,11 @@ func (c client) fetch(ctx context.Context, path string, query url.Values) (*repl
 	if err != nil {
 		return nil, err
 	}
+	return c.do(r)
+}
+
+// do sends a request; *refusal where the API refuses.
+func (c client) do(r *http.Request) (*reply, error) {
 	w := &reply{header: http.Header{}, status: http.StatusOK}
 	c.ServeHTTP(w, r)
 	if w.status/100 == 2 {

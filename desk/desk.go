@@ -46,6 +46,8 @@ type site struct {
 	api    client
 	assets *assets
 	pages  map[string]*page
+	// origin keeps pages of others from sending a form in somebody's name.
+	origin *http.CrossOriginProtection
 }
 
 // New returns the desk's pages. Errors: something is missing, or a template is
@@ -69,7 +71,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &site{Options: o, api: client{o.API}}
+	s := &site{Options: o, api: client{o.API}, origin: http.NewCrossOriginProtection()}
 	var err error
 	if s.assets, err = embeddedAssets(); err != nil {
 		return nil, fmt.Errorf("desk: assets: %w", err)
@@ -85,7 +87,9 @@ func (s *site) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", s.assets)
 	mux.HandleFunc("GET /favicon.ico", s.assets.favicon)
+	mux.HandleFunc("POST /policies", s.visited((*visit).policiesChecked))
 	for pattern, serve := range map[string]handler{
+		"GET /policies":                (*visit).policiesShown,
 		"GET /{$}":                     (*visit).work,
 		"GET /board":                   (*visit).board,
 		"GET /board/cards":             (*visit).boardCards,
@@ -103,6 +107,10 @@ func (s *site) routes() http.Handler {
 		"GET /reports.csv":             (*visit).reportCSV,
 		"GET /reports/rows":            (*visit).reportRows,
 		"GET /reports/rows.csv":        (*visit).reportRowsCSV,
+		"GET /audit":                   (*visit).audit,
+		"GET /audit/{id}":              (*visit).history,
+		"GET /audit/{id}/history.json": (*visit).historyFile,
+		"GET /audit/{id}/bundle.zip":   (*visit).bundle,
 		"GET /help":                    (*visit).help,
 	} {
 		mux.HandleFunc(pattern, s.visited(serve))
@@ -143,9 +151,16 @@ func (s *site) visited(serve handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		protect(w.Header())
 		who, err := s.Sessions.Principal(r)
+		if err == nil {
+			err = s.origin.Check(r)
+		}
 		switch {
 		case errors.Is(err, api.ErrUnauthenticated):
 			http.Redirect(w, r, s.SignIn+"?"+url.Values{"next": {here(r)}}.Encode(), http.StatusSeeOther)
+			return
+		case who.ID != "" && err != nil:
+			v := &visit{site: s, Request: r, w: w}
+			v.failed(&refusal{api.Problem{Status: http.StatusForbidden, Title: "Not from another page", Detail: "Another site's page cannot use your session here."}})
 			return
 		case err != nil:
 			s.Logger.ErrorContext(r.Context(), "sessions cannot be read", "error", err.Error())

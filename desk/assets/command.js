@@ -146,7 +146,7 @@ export const refuse = async (form, a) => {
 const done = {
   create: "Promised.", claim: "Claimed: it is yours.", start: "In progress.", attempt: "The call is recorded.", note: "Saved.", escalate: "Escalated.",
   reassign: "Reassigned.", release: "Back in its queue.", hold: "The clock stands still.", resume: "The clock goes on.",
-  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", "customer-called": "Recorded.",
+  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", "customer-called": "Recorded.",
 };
 
 const submit = async (form, submitter) => {

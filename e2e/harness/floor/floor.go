@@ -22,6 +22,7 @@ import (
 	"ringback/book"
 	"ringback/config"
 	"ringback/desk"
+	"ringback/serve"
 	"ringback/store"
 )
 
@@ -78,7 +79,7 @@ func Open(ctx context.Context, o Options) (*Floor, error) {
 	}
 	f.Engine.now = f.Now
 	options := api.Options{
-		Book: f.Store, Engine: f.Engine, Auditor: auditor{}, DevTokens: true, Listen: "127.0.0.1:0", Sessions: f,
+		Book: f.Store, Engine: f.Engine, Auditor: auditor{}, Drafts: serve.Drafts(f.Config), DevTokens: true, Listen: "127.0.0.1:0", Sessions: f,
 		Config: api.Config{Organization: f.Config.Organization, Policies: f.Config.Policies, Tiers: f.Config.Tiers},
 		Logger: o.Logger, Now: f.Now, TemporalUI: "http://127.0.0.1:8233/namespaces/ringback/workflows",
 		Limits: api.Limits{Backlog: 4096},
