@@ -22,6 +22,7 @@ const (
 	accessCreate   access = "create"   // a new callback
 	accessCommand  access = "command"  // what changes something on the floor
 	accessPresence access = "presence" // what people say of themselves
+	accessOwn      access = "own"      // what people keep for themselves
 	accessAudit    access = "audit"    // histories and replays
 	accessAdmin    access = "admin"    // people and keys
 )
@@ -45,6 +46,7 @@ var grants = map[access]grant{
 	accessCreate:   {staff: true, admin: true, scopes: []string{ScopeIntake}, words: "only staff may create callbacks"},
 	accessCommand:  {staff: true, admin: true, words: "only staff may give commands"},
 	accessPresence: {staff: true, auditor: true, admin: true, words: "only staff are present or not"},
+	accessOwn:      {staff: true, auditor: true, admin: true, words: "only staff keep views"},
 	accessAudit:    {auditor: true, scopes: []string{ScopeAudit}, rule: "R24", words: "only an auditor may see histories"},
 	accessAdmin:    {admin: true, words: "only an administrator may do this"},
 }

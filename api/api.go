@@ -26,6 +26,8 @@ type Options struct {
 	Engine Engine
 	// Auditor answers history and replay; nil: they are unavailable.
 	Auditor Auditor
+	// Drafts checks policies that somebody writes; nil: that is unavailable.
+	Drafts Drafts
 	// Watch counts what is open for the metrics; nil: they lack it.
 	Watch Watch
 
@@ -120,6 +122,7 @@ type API struct {
 	book           Book
 	engine         Engine
 	auditor        Auditor
+	drafts         Drafts
 	config         Config
 	authenticators []Authenticator
 	keys           *apiKeys
@@ -185,7 +188,7 @@ func New(o Options) (*API, error) {
 		}
 	}
 	a := &API{
-		book: o.Book, engine: o.Engine, auditor: o.Auditor, config: o.Config,
+		book: o.Book, engine: o.Engine, auditor: o.Auditor, drafts: o.Drafts, config: o.Config,
 		people:   &directory{read: o.Book.Staff, now: o.Now},
 		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), throttle: o.Throttle, signIn: o.SignIn, pages: o.Pages,
 		limits: o.Limits.withDefaults(), log: o.Logger, temporalUI: strings.TrimSuffix(o.TemporalUI, "/"),

@@ -83,6 +83,12 @@ func As(ctx context.Context, who Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, who)
 }
 
+// inside tells that a request comes from this process itself.
+func inside(ctx context.Context) bool {
+	_, is := ctx.Value(principalKey{}).(Principal)
+	return is
+}
+
 // authenticate finds out who a request comes from: by its bearer token, or
 // without one by its session. A session's cookie is sent by the browser
 // whoever made it do so; therefore a page of another origin cannot command with it.

@@ -156,6 +156,7 @@ func (a *API) list(ctx context.Context, r *request) (*answer, error) {
 // filter reads what narrows a list, or the stream.
 func (a *API) filter(q *query) book.Filter {
 	f := book.Filter{
+		ID: q.many("id"), RequestedBy: q.many("requested_by"), Required: q.flag("callback_required"),
 		Tier: q.many("tier"), Queue: q.many("queue", a.queueNames()...), Policy: q.many("policy"),
 		Owner: q.many("owner"), Assignee: q.many("assignee"),
 		Customer: q.one("customer"), Source: q.one("source"), Tag: q.one("tag"),
@@ -177,15 +178,18 @@ func (a *API) filter(q *query) book.Filter {
 // filterParams are the parameters that narrow; text is only for lists.
 func filterParams(text bool) []*huma.Param {
 	params := []*huma.Param{
+		manyParam("id", "the callbacks themselves"),
 		manyParam("status", "where it stands", "scheduled", "queued", "claimed", "in_progress", "completed", "cancelled"),
 		manyParam("tier", "the tier that it is at now"),
 		manyParam("queue", "the queue that it is in now"),
 		manyParam("policy", "its policy"),
 		manyParam("owner", "staff ids"),
 		manyParam("assignee", "staff ids"),
+		manyParam("requested_by", "who promised it: staff ids, or `system:NAME`"),
 		param("customer", "the customer's id with you"),
 		param("source", "`system`, or `system:ref`"),
 		param("tag", "a tag that it wears now"),
+		choiceParam("callback_required", "its policy's tag is on (R09, R10)", "true", "false"),
 		choiceParam("overdue", "past its promise at the last tier", "true", "false"),
 		timeParam("due_before", "promised before this instant"),
 	}

@@ -77,7 +77,7 @@ func newDesk(t testing.TB, change ...func(*api.Options)) *desk {
 	d.book = &flakyBook{Book: s, store: s}
 	d.engine = newFakeEngine(d.clock.now, d.book)
 	o := api.Options{
-		Book: d.book, Engine: d.engine, Auditor: fakeAuditor{}, Watch: s, DevTokens: true, Listen: "127.0.0.1:0",
+		Book: d.book, Engine: d.engine, Auditor: fakeAuditor{}, Drafts: fakeDrafts{}, Watch: s, DevTokens: true, Listen: "127.0.0.1:0",
 		Config: api.Config{
 			Organization: "Train support", Policies: policies(),
 			Tiers: map[string]int{"associate": 1, "supervisor": 2, "manager": 3, "executive": 4},
@@ -495,6 +495,18 @@ func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// fakeDrafts knows one draft.
+type fakeDrafts struct{}
+
+func (fakeDrafts) Text() (string, error) { return "policies: {}", nil }
+
+func (fakeDrafts) Check(text string) ([]*callback.Policy, *api.DraftMistake) {
+	if text != "good" {
+		return nil, &api.DraftMistake{Line: 3, Path: "policies", Expected: "at least one policy"}
+	}
+	return []*callback.Policy{policies()["supervisor-callback"]}, nil
 }
 
 type fakeAuditor struct{}

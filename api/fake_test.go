@@ -359,6 +359,10 @@ func (b *flakyBook) List(ctx context.Context, f book.Filter, s book.Sort, limit 
 	return through(b, "list", func() (book.Page, error) { return b.Book.List(ctx, f, s, limit, cursor) })
 }
 
+func (b *flakyBook) Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([]book.Count, error) {
+	return through(b, "counts", func() ([]book.Count, error) { return b.Book.Counts(ctx, f, by) })
+}
+
 func (b *flakyBook) Timeline(ctx context.Context, id string) ([]book.Entry, error) {
 	return through(b, "timeline", func() ([]book.Entry, error) { return b.Book.Timeline(ctx, id) })
 }

@@ -49,6 +49,8 @@ func TestListFilters(t *testing.T) {
 		{"policy=purchasing-escalation,supervisor-callback&status=queued", []string{air, bought}},
 		{"owner=sup1", []string{plain}},
 		{"assignee=sup1,sup2", []string{plain}},
+		{"requested_by=agent1", []string{plain, air, bought}},
+		{"requested_by=sup1,system:crm", nil},
 		{"customer=crm-2", []string{air}},
 		{"source=freshdesk", []string{air}},
 		{"source=freshdesk:77", []string{air}},

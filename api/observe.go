@@ -61,7 +61,11 @@ func (a *API) observe(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 
 	route := strings.ReplaceAll(c.FullPath(), ":id", "{id}")
-	if route == "" {
+	switch {
+	case route != "":
+	case a.pagesAt(c.Request.URL.Path) != nil:
+		route = "page"
+	default:
 		route = "unmatched"
 	}
 	end := a.trace(c, route)
@@ -107,8 +111,11 @@ func stack() string {
 
 func (a *API) logRequest(c *gin.Context, t *trail, route string, status int, took time.Duration) {
 	level := slog.LevelInfo
-	if status >= http.StatusInternalServerError {
+	switch {
+	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
+	case inside(c.Request.Context()):
+		level = slog.LevelDebug // the page that asks is logged itself
 	}
 	fields := []slog.Attr{
 		slog.String("request_id", t.requestID), slog.String("method", c.Request.Method), slog.String("route", route),

@@ -63,6 +63,8 @@ type Staff struct {
 	Items []Person `json:"items"`
 }
 
+const meID = "me"
+
 type presenceBody struct {
 	State string `json:"state" enum:"available,busy,away,offline"`
 }
@@ -76,7 +78,7 @@ func (a *API) peopleOperations() []*operation {
 			serve:   a.listStaff,
 		},
 		{
-			method: http.MethodGet, path: "/v1/me", id: "me", tag: "people", access: accessAnybody, summary: "Who the caller is",
+			method: http.MethodGet, path: "/v1/me", id: meID, tag: "people", access: accessAnybody, summary: "Who the caller is",
 			answers: []reply{{http.StatusOK, "the caller", Me{}, ""}},
 			serve:   a.me,
 		},

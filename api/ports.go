@@ -15,6 +15,7 @@ type Book interface {
 	Originals
 	Errands
 	Views
+	Lists
 	People
 	Keys
 
@@ -59,9 +60,15 @@ type Errands interface {
 type Views interface {
 	Callback(ctx context.Context, id string) (book.View, error)
 	List(ctx context.Context, f book.Filter, s book.Sort, limit int, cursor string) (book.Page, error)
+	// Counts counts what passes a filter, grouped by none or several members.
+	Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([]book.Count, error)
 	Timeline(ctx context.Context, callbackID string) ([]book.Entry, error)
 	Notes(ctx context.Context, callbackID string) ([]book.Text, error)
 	Stats(ctx context.Context, q book.StatsQuery) (book.Stats, error)
+	// Report counts promises, and Promises lists what it counts: at most limit after
+	// one of them, in the order in which they were made.
+	Report(ctx context.Context, q book.ReportQuery) (book.Report, error)
+	Promises(ctx context.Context, q book.ReportQuery, f book.PromiseFilter, after *book.PromiseRow, limit int) ([]book.PromiseRow, error)
 
 	// Feed returns at most limit changes after seq, in commit order.
 	Feed(ctx context.Context, after int64, limit int) ([]book.FeedItem, error)
@@ -69,6 +76,13 @@ type Views interface {
 	FeedBounds(ctx context.Context) (oldest, newest int64, err error)
 	// Subscribe calls f when there may be something new in the feed; f returns at once.
 	Subscribe(f func()) (cancel func())
+}
+
+// Lists are what people want to see again.
+type Lists interface {
+	ListViews(ctx context.Context, staffID string) ([]book.ListView, error)
+	SaveListView(ctx context.Context, v book.ListView) error
+	ForgetListView(ctx context.Context, staffID, name string) error
 }
 
 // People are who works here, and who of them is free.
@@ -148,6 +162,21 @@ type Verdict struct {
 	Events         int    `json:"events" doc:"events of the Temporal history"`
 	OutcomeMatches bool   `json:"outcome_matches" doc:"the rules, folded over the recorded commands and timers, lead to the timeline that is shown"`
 	Detail         string `json:"detail" doc:"what was compared, or what differs"`
+}
+
+// Drafts reads policies that somebody writes, as the configuration would.
+type Drafts interface {
+	// Text is the running policies as a draft to begin with.
+	Text() (string, error)
+	// Check reads a draft; mistake is the first thing that is wrong with it, nil for nothing.
+	Check(text string) (policies []*callback.Policy, mistake *DraftMistake)
+}
+
+// DraftMistake is what is wrong with a draft, and where.
+type DraftMistake struct {
+	Line     int    `json:"line" doc:"from 1"`
+	Path     string `json:"path" example:"policies.supervisor-callback.ladder[0].tat"`
+	Expected string `json:"expected" doc:"completes \"expected …\""`
 }
 
 // Watch counts what is open right now, for the metrics.

@@ -34,7 +34,8 @@ func (a *API) streamOperations() []*operation {
 		doc: "Server-Sent Events: `event: callback` with the callback, without anything personal, once for each change that passes the filters. " +
 			"A comment every 15 s keeps the connection. `Last-Event-ID` resumes where a reader was, in commit order; " +
 			"`event: reset` says that this cannot be done: read the lists again and go on from here.",
-		query:   filterParams(false),
+		query: append(filterParams(false),
+			param("last_event_id", "as Last-Event-ID, for a browser that begins a new stream where an old one ended; the header goes before it")),
 		answers: []reply{{http.StatusOK, "the stream", "", "text/event-stream"}},
 		serve:   a.stream,
 	}}
@@ -43,6 +44,10 @@ func (a *API) streamOperations() []*operation {
 func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	q := r.query()
 	filter := a.filter(q)
+	last := q.one("last_event_id")
+	if header := r.Header.Get("Last-Event-ID"); header != "" {
+		last = header // of the browser's own reconnecting, which repeats the address it began with
+	}
 	if err := q.fault(); err != nil {
 		return nil, err
 	}
@@ -56,7 +61,7 @@ func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 		return nil, err
 	}
 	defer a.hub.leave(&s.subscription)
-	from, resumes, err := s.from(joining, r.Header.Get("Last-Event-ID"))
+	from, resumes, err := s.from(joining, last)
 	if err != nil {
 		return nil, err
 	}
@@ -229,10 +234,11 @@ func (s *stream) write(event string) error {
 func (s *stream) passes(ctx context.Context, c *callback.Callback) (bool, error) {
 	f := s.filter
 	among := func(values []string, v string) bool { return len(values) == 0 || slices.Contains(values, v) }
-	if !among(f.Tier, c.Tier) || !among(f.Queue, c.Queue) || !among(f.Policy, c.Policy) ||
-		!among(f.Owner, c.Owner) || !among(f.Assignee, c.Assignee) ||
+	if !among(f.ID, c.ID) || !among(f.Tier, c.Tier) || !among(f.Queue, c.Queue) || !among(f.Policy, c.Policy) ||
+		!among(f.RequestedBy, c.RequestedBy) || !among(f.Owner, c.Owner) || !among(f.Assignee, c.Assignee) ||
 		len(f.Status) > 0 && !slices.Contains(f.Status, c.Status) ||
 		f.Tag != "" && !slices.Contains(c.Tags, f.Tag) ||
+		f.Required != nil && *f.Required != c.CallbackRequired ||
 		f.Overdue != nil && *f.Overdue != c.Overdue ||
 		!f.DueBefore.IsZero() && (c.DueAt.IsZero() || !c.DueAt.Before(f.DueBefore.Time)) {
 		return false, nil

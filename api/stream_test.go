@@ -172,6 +172,27 @@ func TestStreamResumes(t *testing.T) {
 	require.Equal(t, "in_progress", again.next().callback(t)["status"])
 }
 
+// A browser cannot give a new stream a header.
+func TestStreamResumesByItsAddress(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	server := d.serve()
+	l := d.listen(server, "sup1", "", "")
+	l.any()
+	id := d.create()
+	created := l.next().id
+	d.command("sup1", id, "claim", nil).want(200)
+	claimed := l.next().id
+	l.close()
+	d.command("sup1", id, "start", nil).want(200)
+	resumed := d.listen(server, "sup2", "?last_event_id="+created, "")
+	require.Equal(t, "claimed", resumed.next().callback(t)["status"])
+	require.Equal(t, "in_progress", resumed.next().callback(t)["status"])
+	again := d.listen(server, "sup2", "?last_event_id="+created, claimed)
+	require.Equal(t, "in_progress", again.next().callback(t)["status"], "the header is the newer one")
+	require.Equal(t, "reset", d.listen(server, "sup2", "?last_event_id=abc", "").next().kind)
+}
+
 func TestStreamResets(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

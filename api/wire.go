@@ -59,6 +59,8 @@ type Callback struct {
 	Outage    *string          `json:"outage" doc:"the outage that it is linked to (R23)"`
 	Links     Links            `json:"links"`
 
+	CustomerCalledAt callback.Instant `json:"customer_called_at" doc:"when the customer last called in again; while it is queued it then comes first"`
+
 	Allowed  []string  `json:"allowed" doc:"the commands that the caller may give now"`
 	Warnings []Warning `json:"warnings" doc:"what the creator should know"`
 }
@@ -119,6 +121,7 @@ func (a *API) impersonal(c *callback.Callback) Callback {
 		DueAt: c.DueAt, WarnedAt: c.WarnedAt, ContactedAt: c.ContactedAt, NextAttemptAt: c.NextAttemptAt,
 		BreachedAt: c.BreachedAt, Overdue: c.Overdue, Held: c.Held(),
 		Attempts: c.Attempts, Escalations: c.Escalations, Parent: null(c.Parent),
+		CustomerCalledAt: c.CustomerCalledAt,
 		ResolutionReason: null(c.ResolutionReason), Version: c.Version, UpdatedAt: c.UpdatedAt,
 		Links:    Links{Self: callbackPath(c.ID), Timeline: callbackPath(c.ID) + "/timeline"},
 		Warnings: []Warning{},

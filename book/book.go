@@ -165,15 +165,21 @@ type Entry struct {
 
 // Filter narrows a list; zero members do not.
 type Filter struct {
-	Status    []callback.Status
-	Tier      []string
-	Queue     []string
-	Policy    []string
-	Owner     []string
-	Assignee  []string
-	Customer  string // customer.ref
-	Source    string // "system" or "system:ref"
-	Tag       string
+	// ID names the callbacks themselves.
+	ID       []string `json:",omitempty"`
+	Status   []callback.Status
+	Tier     []string
+	Queue    []string
+	Policy   []string
+	Owner    []string
+	Assignee []string
+	Customer string // customer.ref
+	Source   string // "system" or "system:ref"
+	Tag      string
+	// RequestedBy are those who promised it.
+	RequestedBy []string `json:",omitempty"`
+	// Required: the policy's tag is on (R09).
+	Required  *bool `json:",omitempty"`
 	Overdue   *bool
 	DueBefore callback.Instant
 	Q         string // full text: every word must occur (prefix match) in name, ref, phone, e-mail, reason, source ref, field values, notes
@@ -193,6 +199,28 @@ const (
 type Page struct {
 	Items      []View
 	NextCursor string
+}
+
+// CountBy is what callbacks are counted by.
+type CountBy string
+
+// What callbacks are counted by.
+const (
+	CountByStatus   CountBy = "status"
+	CountByTier     CountBy = "tier"
+	CountByQueue    CountBy = "queue"
+	CountByPolicy   CountBy = "policy"
+	CountByOwner    CountBy = "owner"
+	CountByAssignee CountBy = "assignee"
+)
+
+// Count is how many callbacks have the same values of what is counted by.
+type Count struct {
+	// Key has a value for each CountBy that was asked for, in its order.
+	Key            []string
+	Count, Overdue int64
+	// FirstDueAt is the earliest promise among them that is not kept yet; zero: none.
+	FirstDueAt callback.Instant
 }
 
 // FeedItem is one change, for the stream: the callback as it was then, without
@@ -290,6 +318,14 @@ type Archived struct {
 	History    []byte // protobuf JSON, gzip
 }
 
+// ListView is a list that somebody wants to see again: its filters and order as
+// the query of an address, under a name of its own.
+type ListView struct {
+	StaffID string
+	Name    string
+	Query   string
+}
+
 // StatsQuery bounds a report: promises made within [From, To).
 type StatsQuery struct {
 	From, To callback.Instant
@@ -332,4 +368,65 @@ type Watch struct {
 	// Errands counts those without an answer; OldestErrand is the age of the oldest.
 	Errands      int64
 	OldestErrand time.Duration
+}
+
+// ReportQuery bounds a report: promises made within [From, To), of these tiers,
+// queues and policies where any are named.
+type ReportQuery struct {
+	From, To            callback.Instant
+	Tier, Queue, Policy []string
+}
+
+// PromiseCount is how many promises came to the same.
+type PromiseCount struct {
+	Tier, Queue, Policy string
+	Result              callback.Result
+	LateBy              callback.Party
+	// At is when, cut to the quarter of an hour, of which every zone's hours and
+	// days are made: when they were made, or fell due.
+	At    time.Time
+	Count int64
+}
+
+// Report is what a report is made of.
+type Report struct {
+	// Made counts promises by when they were made, Due by when they fell due.
+	Made, Due []PromiseCount
+	// Reached counts callbacks by the whole minutes from the promise, or from the
+	// time that the customer asked for, to the first contact at any tier; Unreached
+	// those without one.
+	Reached   map[int64]int64
+	Unreached int64
+	// Attempts counts callbacks by how many calls were made; Dispositions the calls
+	// by how they went.
+	Attempts     map[int64]int64
+	Dispositions map[callback.Disposition]int64
+}
+
+// PromiseFilter narrows promises beyond a ReportQuery; zero members do not.
+type PromiseFilter struct {
+	Result []string
+	LateBy string
+	// First: only a callback's first promise; what is below is about the whole callback.
+	First bool
+	// ReachedFrom and ReachedUpTo bound the whole minutes to the first contact: from
+	// the first up to but not including the second; Unreached: there was none.
+	ReachedFrom, ReachedUpTo *int64
+	Unreached                bool
+	Attempts                 *int64
+	Disposition              string
+}
+
+// PromiseRow is one promise, in the order in which they were made.
+type PromiseRow struct {
+	CallbackID string
+	TierIndex  int
+	Tier       string
+	Queue      string
+	Policy     string
+	MadeAt     callback.Instant
+	DueAt      callback.Instant
+	Result     callback.Result
+	ResultAt   callback.Instant
+	LateBy     callback.Party
 }

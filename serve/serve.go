@@ -4,9 +4,11 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -16,7 +18,9 @@ import (
 
 	"ringback/api"
 	"ringback/audit"
+	"ringback/callback"
 	"ringback/config"
+	"ringback/desk"
 	"ringback/identity"
 	"ringback/store"
 	"ringback/sweep"
@@ -58,6 +62,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		Book:    d.Store,
 		Engine:  api.NewTemporalEngine(d.Client, settings.Temporal.TaskQueue),
 		Auditor: auditor{d.Auditor()},
+		Drafts:  Drafts(d.Config),
 		Watch:   d.Store,
 		Config: api.Config{
 			Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers, Calendars: d.Config.Calendars,
@@ -80,8 +85,16 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	options.Sessions, options.Authenticator, options.SignIn = signIn, signIn, signIn.Handler()
-	a, err := api.New(options)
+	// The pages ask the API, which answers what is no page: each needs the other.
+	var a *api.API
+	options.Pages, err = desk.New(desk.Options{
+		API:      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.Handler().ServeHTTP(w, r) }),
+		Sessions: signIn, Organization: d.Config.Organization, Logger: d.Logger,
+	})
 	if err != nil {
+		return err
+	}
+	if a, err = api.New(options); err != nil {
 		return err
 	}
 	return a.Serve(ctx, l)
@@ -166,3 +179,28 @@ func (a auditor) Replay(ctx context.Context, callbackID string) (api.Verdict, er
 	v, err := a.Verdict(ctx, callbackID)
 	return api.Verdict(v), err
 }
+
+// drafts reads drafts of policies as parts of a configuration.
+type drafts struct{ *config.Config }
+
+// Text implements api.Drafts.
+func (d drafts) Text() (string, error) { return d.DraftText() }
+
+// Check implements api.Drafts.
+func (d drafts) Check(text string) (policies []*callback.Policy, mistake *api.DraftMistake) {
+	read, names, err := d.CheckDraft([]byte(text))
+	var wrong *config.Error
+	switch {
+	case errors.As(err, &wrong):
+		return nil, &api.DraftMistake{Line: wrong.Line, Path: wrong.Path, Expected: wrong.Expected}
+	case err != nil:
+		return nil, &api.DraftMistake{Line: 1, Expected: "a draft that can be read"}
+	}
+	for _, name := range names {
+		policies = append(policies, read[name])
+	}
+	return policies, nil
+}
+
+// Drafts reads drafts of policies as parts of this configuration.
+func Drafts(c *config.Config) api.Drafts { return drafts{c} }

@@ -104,12 +104,14 @@ func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
 	for i, st := range f.Status {
 		status[i] = string(st)
 	}
+	oneOf("c.id", f.ID)
 	oneOf("c.status", status)
 	oneOf("c.tier", f.Tier)
 	oneOf("c.queue", f.Queue)
 	oneOf("c.policy", f.Policy)
 	oneOf("c.owner", f.Owner)
 	oneOf("c.assignee", f.Assignee)
+	oneOf("i.requested_by", f.RequestedBy)
 	if openOnly(f) {
 		list = list.Where("c.closed_at IS NULL") // what the index of open ones is for
 	}
@@ -126,6 +128,9 @@ func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
 	if f.Tag != "" {
 		list = list.Where("c.id IN (SELECT callback_id FROM tags WHERE tag = ?)", f.Tag)
 	}
+	if f.Required != nil {
+		list = list.Where(s.required+" = ?", *f.Required)
+	}
 	if f.Overdue != nil {
 		list = list.Where("c.overdue = ?", *f.Overdue)
 	}
@@ -140,10 +145,49 @@ func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
 
 // openOnly tells filters that no closed callback passes.
 func openOnly(f book.Filter) bool {
-	if f.Overdue != nil && *f.Overdue {
+	if f.Overdue != nil && *f.Overdue || f.Required != nil && *f.Required {
 		return true
 	}
 	return len(f.Status) > 0 && !slices.ContainsFunc(f.Status, callback.Status.Closed)
+}
+
+// Counts counts the callbacks that pass a filter, grouped by none or several of
+// their members, in the order of the groups' keys.
+func (s *Store) Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([]book.Count, error) {
+	columns := make([]string, len(by))
+	for i, b := range by {
+		switch b {
+		case book.CountByStatus, book.CountByTier, book.CountByQueue, book.CountByPolicy, book.CountByOwner, book.CountByAssignee:
+			columns[i] = "c." + string(b)
+		default:
+			return nil, fmt.Errorf("store: count callbacks: cannot count by %q", b)
+		}
+	}
+	var counts []book.Count
+	err := s.read(ctx, "count callbacks", func(db *gorm.DB) error {
+		list := s.filter(db.Table("callbacks AS c").Joins("JOIN intakes AS i ON i.callback_id = c.id"), f)
+		list = list.Select(strings.Join(append(slices.Clone(columns), "COUNT(*)", "COUNT(CASE WHEN c.overdue THEN 1 END)", "MIN(CASE WHEN "+s.contactedAt+" IS NULL THEN c.due_at END)"), ", "))
+		if len(columns) > 0 {
+			keys := strings.Join(columns, ", ")
+			list = list.Group(keys)
+		}
+		return each(list, func(rows *sql.Rows) error {
+			c := book.Count{Key: make([]string, len(by))}
+			var due instant
+			into := make([]any, 0, len(by)+3)
+			for i := range c.Key {
+				into = append(into, &c.Key[i])
+			}
+			if err := rows.Scan(append(into, &c.Count, &c.Overdue, &due)...); err != nil {
+				return err
+			}
+			c.FirstDueAt = due.Instant
+			counts = append(counts, c)
+			return nil
+		})
+	})
+	slices.SortFunc(counts, func(a, b book.Count) int { return slices.Compare(a.Key, b.Key) })
+	return counts, err
 }
 
 // position is that of an item in a list.
@@ -190,7 +234,7 @@ func openCursor(key []byte, f book.Filter, order book.Sort, cursor string) (posi
 }
 
 func seal(key []byte, f book.Filter, order book.Sort, position []byte) []byte {
-	for _, values := range []*[]string{&f.Tier, &f.Queue, &f.Policy, &f.Owner, &f.Assignee} {
+	for _, values := range []*[]string{&f.ID, &f.RequestedBy, &f.Tier, &f.Queue, &f.Policy, &f.Owner, &f.Assignee} {
 		*values = slices.Sorted(slices.Values(*values))
 	}
 	f.Status = slices.Sorted(slices.Values(f.Status))

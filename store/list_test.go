@@ -66,6 +66,11 @@ func TestListsAreNarrowedByFilters(t *testing.T) {
 			want   []*life
 		}{
 			"all":             {book.Filter{}, []*life{queued, claimed, overdue, cancelled}},
+			"some by id":      {book.Filter{ID: []string{claimed.ID, cancelled.ID, "none"}}, []*life{claimed, cancelled}},
+			"by whom":         {book.Filter{RequestedBy: []string{"agent1"}, ID: []string{queued.ID}}, []*life{queued}},
+			"by nobody":       {book.Filter{RequestedBy: []string{"agent2"}}, nil},
+			"tag on":          {book.Filter{Required: &yes}, []*life{queued, claimed, overdue}},
+			"tag off":         {book.Filter{Required: &no}, []*life{cancelled}},
 			"a status":        {book.Filter{Status: []callback.Status{callback.StatusClaimed}}, []*life{claimed}},
 			"statuses":        {book.Filter{Status: []callback.Status{callback.StatusClaimed, callback.StatusCancelled}}, []*life{claimed, cancelled}},
 			"open":            {book.Filter{Status: []callback.Status{callback.StatusQueued, callback.StatusClaimed}}, []*life{queued, claimed, overdue}},
@@ -98,6 +103,49 @@ func TestListsAreNarrowedByFilters(t *testing.T) {
 			got = listed(t, s, c.filter, book.SortDueAt, 2)
 			require.ElementsMatch(t, want, got, name)
 		}
+	})
+}
+
+func TestCallbacksAreCounted(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		none, err := s.Counts(t.Context(), book.Filter{}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{{Key: []string{}}}, none)
+
+		queued := opened(t, after(time.Second))
+		keep(t, s, queued)
+		keep(t, s, opened(t, noon))
+		claimed := opened(t, after(2*time.Second))
+		claimed.do(t, after(time.Minute), supervisor("sup1"), callback.Claim{})
+		keep(t, s, claimed)
+		overdue := opened(t, after(3*time.Second))
+		overdue.wait(after(2 * time.Hour))
+		overdue.wait(after(4 * time.Hour))
+		keep(t, s, overdue)
+		reached := opened(t, after(-time.Second))
+		reached.do(t, after(time.Minute), supervisor("sup2"), callback.Claim{})
+		reached.do(t, after(time.Minute), supervisor("sup2"), callback.Start{})
+		reached.do(t, after(time.Minute), supervisor("sup2"), callback.Attempt{Disposition: callback.Reached})
+		keep(t, s, reached)
+
+		total, err := s.Counts(t.Context(), book.Filter{}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{{Key: []string{}, Count: 5, Overdue: 1, FirstDueAt: after(time.Hour)}}, total)
+		byBoth, err := s.Counts(t.Context(), book.Filter{}, []book.CountBy{book.CountByStatus, book.CountByTier})
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{
+			{Key: []string{"claimed", "supervisor"}, Count: 1, FirstDueAt: claimed.DueAt},
+			{Key: []string{"in_progress", "supervisor"}, Count: 1}, // its promise is kept
+			{Key: []string{"queued", "manager"}, Count: 1, Overdue: 1, FirstDueAt: overdue.DueAt},
+			{Key: []string{"queued", "supervisor"}, Count: 2, FirstDueAt: after(time.Hour)},
+		}, byBoth)
+		narrowed, err := s.Counts(t.Context(), book.Filter{Assignee: []string{"sup1"}, Q: "asha"}, []book.CountBy{book.CountByAssignee})
+		require.NoError(t, err)
+		require.Equal(t, []book.Count{{Key: []string{"sup1"}, Count: 1, FirstDueAt: claimed.DueAt}}, narrowed)
+		_, err = s.Counts(t.Context(), book.Filter{}, []book.CountBy{"state"})
+		require.Error(t, err)
 	})
 }
 
@@ -181,7 +229,11 @@ func TestACursorBelongsToItsListAlone(t *testing.T) {
 		bad(s, f, book.SortRequestedAt, c)
 		bad(s, book.Filter{}, book.SortDueAt, c)
 		bad(other, f, book.SortDueAt, c)
-		for _, cursor := range []string{"x", "%", c[:len(c)-4], "A" + c[1:], c + "AAAA"} {
+		forged := "A" + c[1:]
+		if forged == c {
+			forged = "B" + c[1:]
+		}
+		for _, cursor := range []string{"x", "%", c[:len(c)-4], forged, c + "AAAA"} {
 			bad(s, f, book.SortDueAt, cursor)
 		}
 	})

@@ -83,6 +83,13 @@ func postgresDialect() dialect {
 		matchWord:   `SELECT callback_id FROM search WHERE words @@ ?::tsquery`,
 		day:         `to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
 		hour:        `to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:00"Z"')`,
+		required:    `(c.state ->> 'callback_required')::boolean`,
+		contactedAt: `(c.state ->> 'contacted_at')`,
+		quarter:     `to_char(date_bin('15 minutes', %[1]s, TIMESTAMPTZ '2000-01-01 00:00Z') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI')`,
+		minutesToContact: `(CASE WHEN ` + firstContact + ` IS NOT NULL THEN GREATEST(FLOOR(EXTRACT(EPOCH FROM (` + firstContact + `
+			- GREATEST(p.made_at, i.scheduled_for))) / 60), 0)::bigint END)`,
+		attempts:    `(c.state ->> 'attempts')::bigint`,
+		disposition: `(t.data ->> 'disposition')`,
 		toWords: func(words []string) string {
 			return "{" + strings.Join(words, ",") + "}" // letters, marks and digits only
 		},

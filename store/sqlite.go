@@ -89,6 +89,14 @@ func sqliteDialect() dialect {
 		matchWord:   `SELECT callback_id FROM search WHERE search MATCH ?`,
 		day:         `substr(made_at, 1, 10)`,
 		hour:        `substr(made_at, 1, 13) || ':00Z'`,
+		required:    `(c.state ->> '$.callback_required')`,
+		contactedAt: `(c.state ->> '$.contacted_at')`,
+		quarter:     `(substr(%[1]s, 1, 14) || printf('%%02d', CAST(substr(%[1]s, 15, 2) AS integer) / 15 * 15))`,
+		// In whole milliseconds: days as a fraction would not come to whole minutes exactly.
+		minutesToContact: `(MAX(CAST(ROUND((julianday(` + firstContact + `)
+			- julianday(MAX(p.made_at, COALESCE(i.scheduled_for, p.made_at)))) * 86400000) AS integer), 0) / 60000)`,
+		attempts:    `(c.state ->> '$.attempts')`,
+		disposition: `(t.data ->> '$.disposition')`,
 		toWords:     func(words []string) string { return strings.Join(words, " ") },
 		toWordQuery: func(word string) string { return `"` + word + `"*` },
 		condition:   sqliteCondition,

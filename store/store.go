@@ -100,8 +100,17 @@ type dialect struct {
 	indexWords  string
 	matchWord   string
 	day, hour   string
-	toWords     func(words []string) string
-	toWordQuery func(word string) string
+	// required tells whether the policy's tag of a callback c is on; contactedAt is
+	// when its tier reached the customer.
+	required, contactedAt string
+	// quarter cuts a column to the quarter of an hour, as quarterLayout has it.
+	quarter string
+	// minutesToContact are the whole minutes from a promise p with its intake i to
+	// the first contact, NULL without one; attempts how many calls a callback c took;
+	// disposition how a timeline entry t says that one went.
+	minutesToContact, attempts, disposition string
+	toWords                                 func(words []string) string
+	toWordQuery                             func(word string) string
 	// condition sorts an error of the database.
 	condition func(error) condition
 }

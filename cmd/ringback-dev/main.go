@@ -162,13 +162,13 @@ func (p *process) serve(ctx context.Context, ready func(base string)) error {
 // greet says where everything is, who can sign in, and what to try first.
 func (p *process) greet(out io.Writer, base string) {
 	fmt.Fprintf(out, "%s is open.\n\n", p.Config.Organization)
-	fmt.Fprintf(out, "  sign in      %s/sign-in\n", base)
+	fmt.Fprintf(out, "  desk         %s\n", base)
 	fmt.Fprintf(out, "  API          %s/v1/callbacks   (%s/docs)\n", base, base)
 	if ui := p.TemporalUI; ui != "" {
 		fmt.Fprintf(out, "  Temporal UI  %s\n", ui)
 	}
 	fmt.Fprintf(out, "  Temporal     %s\n", p.server.Address())
-	fmt.Fprintf(out, "  data         %s\n\nSign in by a click in the browser, or with one of these tokens:\n\n", p.Config.Settings.Embedded.Data)
+	fmt.Fprintf(out, "  data         %s\n\nOpen the desk in a browser and choose who to be, or send one of these tokens:\n\n", p.Config.Settings.Embedded.Data)
 	for _, s := range p.Config.Staff {
 		fmt.Fprintf(out, "  %-16s %s, %s\n", "dev:"+s.ID, s.Name, s.Tier)
 	}

@@ -125,6 +125,12 @@ CREATE TABLE intakes (
 CREATE INDEX intakes_customer_phone ON public.intakes USING btree (customer_phone) WHERE (customer_phone <> ''::text);
 CREATE INDEX intakes_customer_ref ON public.intakes USING btree (customer_ref) WHERE (customer_ref <> ''::text);
 CREATE INDEX intakes_source ON public.intakes USING btree (source_system, source_ref) WHERE (source_system <> ''::text);
+CREATE TABLE list_views (
+    staff_id text NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    query text NOT NULL,
+    CONSTRAINT list_views_pkey PRIMARY KEY (staff_id, name)
+);
 CREATE TABLE open_sources (
     policy text NOT NULL,
     source_system text NOT NULL,
@@ -247,5 +253,6 @@ CREATE TABLE timeline (
     data json NOT NULL,
     CONSTRAINT timeline_pkey PRIMARY KEY (callback_id, seq)
 );
+CREATE INDEX timeline_contacted ON public.timeline USING btree (callback_id, at) WHERE (type = 'contacted'::text);
 ALTER TABLE presence ADD CONSTRAINT presence_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES staff(id) ON DELETE CASCADE;
 ALTER TABLE staff_queues ADD CONSTRAINT staff_queues_staff_id_fkey FOREIGN KEY (staff_id) REFERENCES staff(id) ON DELETE CASCADE;

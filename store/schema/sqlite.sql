@@ -115,6 +115,12 @@ CREATE TABLE intakes (
 CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
 CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
 CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
+CREATE TABLE list_views (
+    staff_id text NOT NULL,
+    name     text NOT NULL,
+    query    text NOT NULL,
+    PRIMARY KEY (staff_id, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE open_sources (
     policy        text NOT NULL,
     source_system text NOT NULL,
@@ -224,3 +230,4 @@ CREATE TABLE timeline (
     data        text NOT NULL,
     PRIMARY KEY (callback_id, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX timeline_contacted ON timeline (callback_id, at) WHERE type = 'contacted';

@@ -1,0 +1,55 @@
+// Nothing typed is ever lost: what is in a form marked data-draft is kept in this browser, for this person, until the
+// desk has accepted it.
+
+const prefix = `draft:${document.documentElement.dataset.me}:`;
+const keptFor = 7 * 86_400_000;
+
+const nameOf = (form) => prefix + form.dataset.draft;
+const fields = (form) => [...form.elements].filter((e) => e.name && !["hidden", "submit", "button", "fieldset"].includes(e.type));
+const valueOf = (e) => (e.type === "checkbox" || e.type === "radio" ? (e.checked ? e.value : null) : e.value);
+const initial = (e) => (e.type === "checkbox" || e.type === "radio" ? e.checked === e.defaultChecked : e.tagName === "SELECT" || e.value === e.defaultValue);
+
+const store = {
+  get: (name) => { try { return JSON.parse(localStorage.getItem(name)); } catch { return null; } },
+  set: (name, value) => { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* full, or not allowed: the form still has it */ } },
+  remove: (name) => { try { localStorage.removeItem(name); } catch { /* as above */ } },
+};
+
+const save = (form) => {
+  if (fields(form).every(initial)) return store.remove(nameOf(form));
+  const values = {};
+  for (const e of fields(form)) {
+    const v = valueOf(e);
+    if (v !== null && v !== "") values[e.name] = v;
+  }
+  store.set(nameOf(form), { at: Date.now(), values });
+};
+
+// restore fills a form with what was typed into it before; it returns whether there was anything.
+export const restore = (form) => {
+  const draft = store.get(nameOf(form));
+  if (!draft || form.dataset.restored === form.dataset.draft) return false;
+  form.dataset.restored = form.dataset.draft;
+  let any = false;
+  for (const e of fields(form)) {
+    const v = draft.values[e.name];
+    if (v === undefined || !initial(e)) continue;
+    if (e.type === "checkbox" || e.type === "radio") { if (e.value === v && !e.disabled) { e.checked = true; any = true; } }
+    else if (e.value !== v) { e.value = v; any = true; }
+  }
+  if (any) form.dispatchEvent(new Event("restored", { bubbles: true }));
+  return any;
+};
+
+export const forget = (form) => { if (form.dataset.draft) store.remove(nameOf(form)); };
+
+const restoreAll = () => { for (const form of document.querySelectorAll("form[data-draft]")) restore(form); };
+
+export const start = () => {
+  document.addEventListener("input", (e) => { const form = e.target.closest?.("form[data-draft]"); if (form) save(form); });
+  document.addEventListener("refreshed", restoreAll);
+  for (const name of Object.keys(localStorage)) {
+    if (name.startsWith("draft:") && !(Date.now() - (store.get(name)?.at || 0) < keptFor)) store.remove(name);
+  }
+  restoreAll();
+};

@@ -1,0 +1,94 @@
+// Changes as they happen, over one stream per visible page. A hidden page closes its own, so that many tabs do not use
+// up the browser's connections, and goes on where it was when it is looked at again.
+
+import { clock, now } from "./time.js";
+
+const banner = document.getElementById("offline");
+const hiddenFor = 30_000, lookEvery = 30_000, lookPatience = 8_000;
+
+let source = null, lastEventID = "", retry = 0, timer = 0, offline = false, heard = now();
+
+// Listen for "callback" (detail: the callback without anything personal), and for "reset": look at everything again.
+export const changes = new EventTarget();
+
+const tell = (name, detail) => changes.dispatchEvent(new CustomEvent(name, { detail }));
+
+const setOffline = (is) => {
+  if (offline === is) return;
+  offline = is;
+  banner.querySelector("[data-offline-since]").textContent = clock(heard);
+  banner.hidden = !is;
+  document.documentElement.classList.toggle("is-offline", is);
+  if (!is) tell("reset");
+};
+
+const close = () => {
+  clearTimeout(timer);
+  source?.close();
+  source = null;
+};
+
+const open = () => {
+  close();
+  source = new EventSource("/v1/stream" + (lastEventID ? "?last_event_id=" + encodeURIComponent(lastEventID) : ""));
+  source.onopen = () => { retry = 0; heard = now(); setOffline(false); };
+  source.addEventListener("callback", (e) => {
+    lastEventID = e.lastEventId;
+    heard = now();
+    tell("callback", JSON.parse(e.data));
+  });
+  source.addEventListener("reset", (e) => { lastEventID = e.lastEventId; tell("reset"); });
+  source.onerror = () => {
+    // The browser tries again by itself unless the server answered with something that is no stream.
+    timer = setTimeout(() => setOffline(true), 2_500);
+    if (source?.readyState === EventSource.CLOSED) again();
+  };
+};
+
+const again = async () => {
+  close();
+  setOffline(true);
+  timer = setTimeout(open, Math.min(15_000, 1_000 * 2 ** retry++));
+  const me = await fetch("/v1/me").catch(() => null);
+  if (me?.status === 401) signedOut();
+};
+
+// signedOut says so and keeps the page: what is typed in it is still there.
+export const signedOut = () => {
+  close();
+  const here = encodeURIComponent(location.pathname + location.search);
+  banner.replaceChildren("You are signed out. What you typed is kept. ",
+    Object.assign(document.createElement("a"), { href: "/sign-in?next=" + here, textContent: "Sign in again" }));
+  banner.hidden = false;
+};
+
+// A connection that died without a word is found out by asking.
+const look = async () => {
+  if (document.hidden || !source) return;
+  try {
+    const answer = await fetch("/healthz", { signal: AbortSignal.timeout(lookPatience) });
+    if (!answer.ok) throw new Error(answer.status);
+    if (offline && source.readyState === EventSource.OPEN) setOffline(false);
+  } catch {
+    open();
+    setOffline(true);
+  }
+};
+
+let hiddenTimer = 0;
+const visibility = () => {
+  clearTimeout(hiddenTimer);
+  if (document.hidden) hiddenTimer = setTimeout(close, hiddenFor);
+  else if (!source) open();
+};
+
+export const start = () => {
+  if (!document.documentElement.dataset.me) return;
+  open();
+  document.addEventListener("visibilitychange", visibility);
+  addEventListener("online", open);
+  addEventListener("offline", () => setOffline(true));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (e) => { if (e.persisted) { open(); tell("reset"); } });
+  setInterval(look, lookEvery);
+};
