@@ -321,3 +321,37 @@ type Watch struct {
 	Errands      int64
 	OldestErrand time.Duration
 }
+
+// Outage is a system outage that was declared (R23). What it is about and what
+// to say are in the database alone.
+type Outage struct {
+	ID string
+	// What it affects: a callback whose queue, line of business and source system
+	// are these; an empty one narrows nothing, and one at least is given.
+	Queue, LOB, Source string
+	// Words are what to tell customers meanwhile, EndWords when it is over; either may be empty.
+	Words, EndWords string
+	DeclaredBy      string
+	DeclaredAt      callback.Instant
+	EndedBy         string
+	EndedAt         callback.Instant // zero: it goes on
+}
+
+// Active reports whether the outage goes on.
+func (o *Outage) Active() bool { return o.EndedAt.IsZero() }
+
+// Message is something that came in from another system and could not be
+// understood, or not be done. It is kept, and can be replayed after a fix.
+type Message struct {
+	ID        string
+	Connector string
+	Received  callback.Instant
+	// Reason is shown to people: nothing personal is in it.
+	Reason string
+	// Media and Body are what came, as it came: personal.
+	Media string
+	Body  []byte
+	// Tries since it was kept; ReplayedAt is when it was understood after all.
+	Tries      int
+	ReplayedAt callback.Instant
+}
