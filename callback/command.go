@@ -36,12 +36,13 @@ const (
 	CommandReschedule CommandName = "reschedule"
 	CommandComplete   CommandName = "complete"
 	CommandCancel     CommandName = "cancel"
+	CommandWaive      CommandName = "waive"
 )
 
 // CommandNames lists every command in the order of the contract.
 var CommandNames = []CommandName{
 	CommandClaim, CommandStart, CommandAttempt, CommandNote, CommandEscalate, CommandReassign, CommandRelease,
-	CommandHold, CommandResume, CommandReschedule, CommandComplete, CommandCancel,
+	CommandHold, CommandResume, CommandReschedule, CommandComplete, CommandCancel, CommandWaive,
 }
 
 // A Command is what a person wants to happen. Free text goes by its id (R26).
@@ -107,6 +108,15 @@ type (
 	Cancel struct {
 		TextID string `json:"text_id,omitempty"`
 	}
+	// Waive gives up what is owed to a destination, or says that it was done there
+	// by hand (R13). It may be given after the end.
+	Waive struct {
+		Destination string `json:"destination"`
+		// Seq is the event that is owed; 0: whichever is.
+		Seq          int64  `json:"seq,omitempty"`
+		CopiedByHand bool   `json:"copied_by_hand,omitempty"`
+		TextID       string `json:"text_id,omitempty"`
+	}
 )
 
 // Transfer is a person reserved for a live transfer (R01, R06).
@@ -128,6 +138,7 @@ func (Resume) Name() CommandName     { return CommandResume }
 func (Reschedule) Name() CommandName { return CommandReschedule }
 func (Complete) Name() CommandName   { return CommandComplete }
 func (Cancel) Name() CommandName     { return CommandCancel }
+func (Waive) Name() CommandName      { return CommandWaive }
 
 // Do decides a command. It either refuses with a *Fault, and then nothing has
 // changed, or changes the state and returns the events. What is due at now
@@ -153,7 +164,7 @@ func (c *Callback) Allowed(p *Policy, by Person, now time.Time, w Worktime) []Co
 	allowed := []CommandName{}
 	for _, cmd := range []Command{
 		Claim{}, Start{}, Attempt{}, Note{}, Escalate{}, Reassign{To: Person{Rank: t.step().Rank, Queues: []string{t.Queue}}}, Release{},
-		HoldClock{}, Resume{}, Reschedule{}, Complete{}, Cancel{},
+		HoldClock{}, Resume{}, Reschedule{}, Complete{}, Cancel{}, Waive{},
 	} {
 		if t.authorize(cmd, by) == nil {
 			allowed = append(allowed, cmd.Name())
@@ -163,7 +174,7 @@ func (c *Callback) Allowed(p *Policy, by Person, now time.Time, w Worktime) []Co
 }
 
 func (t *turn) authorize(cmd Command, by Person) *Fault {
-	if t.Status.Closed() {
+	if _, late := cmd.(Waive); t.Status.Closed() && !(late && len(t.Owed) > 0) {
 		return refuse(CodeClosed, "R09", "this callback is %s: nothing can happen to it any more", t.Status)
 	}
 	if r, ok := cmd.(interface{ goesDown(t *turn) bool }); ok && r.goesDown(t) {
@@ -419,7 +430,7 @@ func (HoldClock) authorize(t *turn, by Person) *Fault {
 		func() *Fault { return t.mustBeAssigneeOrOwner(by) },
 		t.mustNotBeHeld,
 		func() *Fault {
-			if t.Breached && t.ContactedAt.IsZero() {
+			if t.missed() {
 				return refuse(CodeHeld, "R10", "the promise has passed: it can no longer be held")
 			}
 			return nil
@@ -427,24 +438,35 @@ func (HoldClock) authorize(t *turn, by Person) *Fault {
 	)
 }
 
+// missed reports whether the promise of this tier has passed unmet: then there
+// is no clock to hold.
+func (t *turn) missed() bool { return t.Breached && t.ContactedAt.IsZero() }
+
 func (h HoldClock) decide(t *turn, _ Person) *Fault {
 	most := t.now.Plus(t.policy.holdMax())
 	if !h.Until.After(t.now.Time) || h.Until.After(most.Time) {
 		return Invalid("until", "expected a time in the future, at most %s from now", t.policy.holdMax())
 	}
-	e := &Held{Until: h.Until, DueAt: t.DueAt, TextID: h.TextID}
+	e := t.holding(h.Until)
+	e.TextID = h.TextID
+	t.record("", e)
+	return nil
+}
+
+// holding is the clock standing still from now on until an instant.
+func (t *turn) holding(until Instant) *Held {
+	e := &Held{Until: until, DueAt: t.DueAt}
 	if t.running() {
 		to := make([]time.Time, 0, len(t.WarnAt)+1)
 		for _, w := range t.WarnAt {
 			to = append(to, w.Time)
 		}
 		left := t.work.Spans(t.countsFrom(t.now).Time, append(to, t.DueAt.Time)...)
-		p := t.promiseAfter(t.countsFrom(h.Until), left)
+		p := t.promiseAfter(t.countsFrom(until), left)
 		e.DueAt, e.WarnAt = p.DueAt, p.WarnAt
 		e.Remaining, e.WarnIn = left[len(left)-1], left[:len(left)-1]
 	}
-	t.record("", e)
-	return nil
+	return e
 }
 
 // countsFrom is where the promise counts from at an instant: not before the
@@ -472,12 +494,16 @@ func (Resume) decide(t *turn, _ Person) *Fault {
 }
 
 func (t *turn) resumeNow() {
-	p := Promise{DueAt: t.DueAt, WarnAt: t.WarnAt}
-	if t.running() {
-		p = t.promiseAfter(t.countsFrom(t.now), append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
-	}
-	t.resume(t.now, p)
+	t.resume(t.now, t.promiseNow())
 	t.advance() // its scheduled time may have come meanwhile
+}
+
+// promiseNow is the promise of a held callback whose clock goes on now.
+func (t *turn) promiseNow() Promise {
+	if !t.running() {
+		return Promise{DueAt: t.DueAt, WarnAt: t.WarnAt}
+	}
+	return t.promiseAfter(t.countsFrom(t.now), append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
 }
 
 // Reschedule.
@@ -525,15 +551,45 @@ func (c Complete) decide(t *turn, by Person) *Fault {
 }
 
 func (Cancel) authorize(t *turn, by Person) *Fault {
-	if by.ID == t.Owner || (t.policy.CancelRank > 0 && by.Rank >= t.policy.CancelRank) {
+	if t.accountable(by) {
 		return nil
 	}
 	return refuse(CodeForbidden, "R05", "only its owner, a manager or above may cancel")
 }
 
+// accountable reports whether somebody is its owner, a manager or above.
+func (t *turn) accountable(by Person) bool {
+	return by.ID == t.Owner || (t.policy.CancelRank > 0 && by.Rank >= t.policy.CancelRank)
+}
+
 func (c Cancel) decide(t *turn, _ Person) *Fault {
 	t.record("R09", &Cancelled{TextID: c.TextID})
 	t.untag(false)
+	return nil
+}
+
+// Waive.
+
+func (Waive) authorize(t *turn, by Person) *Fault {
+	if by.ID != t.Assignee && !t.accountable(by) && !by.Admin {
+		return refuse(CodeForbidden, "R13", "only its assignee, its owner, a manager or above, or an administrator may give up what is owed")
+	}
+	if len(t.Owed) == 0 {
+		return refuse(CodeNotFound, "", "nothing is owed to any other system")
+	}
+	return nil
+}
+
+func (w Waive) decide(t *turn, _ Person) *Fault {
+	debt, owed := t.Debt(w.Destination)
+	if !owed || w.Seq != 0 && w.Seq != debt.Seq {
+		return refuse(CodeNotFound, "", "that is not owed, or not any more")
+	}
+	e := &Delivered{Destination: debt.Destination, Seq: debt.Seq, By: DeliveredByWaiving, TextID: w.TextID}
+	if w.CopiedByHand {
+		e.By = DeliveredByHand
+	}
+	t.record("R13", e)
 	return nil
 }
 
