@@ -355,3 +355,60 @@ type Message struct {
 	Tries      int
 	ReplayedAt callback.Instant
 }
+
+// DeliveryState is what became of bringing one event to one destination.
+type DeliveryState string
+
+// The states of a delivery. Owed ones are on the callback's timeline; waived
+// ones were given up, or done there by hand.
+const (
+	DeliveryTrying    DeliveryState = "trying"
+	DeliveryOwed      DeliveryState = "owed"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryWaived    DeliveryState = "waived"
+)
+
+// DeliveryStates lists every state.
+var DeliveryStates = []DeliveryState{DeliveryTrying, DeliveryOwed, DeliveryDelivered, DeliveryWaived}
+
+// Delivery is a row of the ledger of deliveries: one event on its way to one
+// destination. Nothing personal is in it.
+type Delivery struct {
+	OperationID string
+	Destination string
+	CallbackID  string
+	Seq         int64
+	Type        callback.EventType
+	State       DeliveryState
+	Tries       int
+	// Code and Detail say what was the matter at the last try that failed.
+	Code, Detail string
+	FirstAt      callback.Instant
+	TriedAt      callback.Instant
+	NextAt       callback.Instant // zero: none is planned
+	SettledAt    callback.Instant // zero: neither delivered nor waived yet
+}
+
+// DeliveryFilter narrows a list of deliveries; zero members do not.
+type DeliveryFilter struct {
+	Destination []string
+	Code        []string
+	State       []DeliveryState
+	CallbackID  string
+}
+
+// OwedCount is how much is owed to a destination for one reason.
+type OwedCount struct {
+	Destination string
+	Code        string
+	Count       int64
+	Oldest      callback.Instant
+}
+
+// DestinationHealth is how the deliveries to a destination have gone lately.
+type DestinationHealth struct {
+	LastSuccess callback.Instant
+	LastFailure callback.Instant
+	LastCode    string // of the last failure
+	LastDetail  string
+}

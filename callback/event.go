@@ -3,6 +3,7 @@ package callback
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // Event is one thing that happened to a callback: an entry of its timeline.
@@ -50,6 +51,13 @@ const (
 	TypeDelivered      EventType = "delivered"
 	TypeDeliveryOwed   EventType = "delivery_owed"
 )
+
+// EventTypes lists every type, in the order of a callback's life.
+var EventTypes = []EventType{
+	TypeRequested, TypeCustomerCalled, TypeScheduled, TypeQueued, TypeAssigned, TypeClaimed, TypeStarted, TypeAttempted,
+	TypeContacted, TypeNoted, TypeWarned, TypeBreached, TypeEscalated, TypeReminded, TypeReassigned, TypeReleased, TypeHeld,
+	TypeResumed, TypeRescheduled, TypeTagged, TypeUntagged, TypeCompleted, TypeCancelled, TypeDelivered, TypeDeliveryOwed,
+}
 
 // Fact is what an event says. Facts carry every value that follows from them
 // (deadlines computed, queues chosen), so that applying one needs no policy, no
@@ -331,6 +339,14 @@ func (Completed) Type() EventType      { return TypeCompleted }
 func (Cancelled) Type() EventType      { return TypeCancelled }
 func (Delivered) Type() EventType      { return TypeDelivered }
 func (DeliveryOwed) Type() EventType   { return TypeDeliveryOwed }
+
+// TextOf is the id of the text that a fact names; empty: it names none.
+func TextOf(f Fact) string {
+	if id := reflect.Indirect(reflect.ValueOf(f)).FieldByName("TextID"); id.IsValid() {
+		return id.String()
+	}
+	return ""
+}
 
 // newFact returns an empty fact to decode into, nil for an unknown type.
 func newFact(t EventType) Fact {

@@ -8,15 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var eventTypes = []EventType{
-	TypeRequested, TypeCustomerCalled, TypeScheduled, TypeQueued, TypeAssigned, TypeClaimed, TypeStarted, TypeAttempted, TypeContacted,
-	TypeNoted, TypeWarned, TypeBreached, TypeEscalated, TypeReminded, TypeReassigned, TypeReleased, TypeHeld, TypeResumed,
-	TypeRescheduled, TypeTagged, TypeUntagged, TypeCompleted, TypeCancelled, TypeDelivered, TypeDeliveryOwed,
-}
-
 func TestEventSurvivesJSON(t *testing.T) {
 	t.Parallel()
-	for _, typ := range eventTypes {
+	for _, typ := range EventTypes {
 		fact := newFact(typ)
 		require.NotNil(t, fact, typ)
 		require.Equal(t, typ, fact.Type())

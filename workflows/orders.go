@@ -17,7 +17,7 @@ func (r *Run) listen(ctx workflow.Context) error {
 		order[callback.Claim], order[callback.Start], order[callback.Attempt], order[callback.Note],
 		order[callback.Escalate], order[callback.Reassign], order[callback.Release],
 		order[callback.HoldClock], order[callback.Resume], order[callback.Reschedule],
-		order[callback.Complete], order[callback.Cancel],
+		order[callback.Complete], order[callback.Cancel], order[callback.Waive],
 	} {
 		if err == nil {
 			err = register(ctx, r)
@@ -35,6 +35,9 @@ func (r *Run) listen(ctx workflow.Context) error {
 	}
 	workflow.Go(ctx, r.hearCustomer)
 	workflow.Go(ctx, r.hearCandidates)
+	workflow.Go(ctx, r.hearOutages)
+	workflow.Go(ctx, r.hearDeliveries)
+	workflow.Go(ctx, r.hearMissingTags)
 	return err
 }
 
@@ -90,19 +93,21 @@ func (r *Run) stale(ifVersion int64) *callback.Fault {
 
 // hearCustomer takes note of the customer calling in again.
 func (r *Run) hearCustomer(ctx workflow.Context) {
-	calls := workflow.GetSignalChannel(ctx, contract.SignalCustomerCalled)
-	for {
-		var call contract.CustomerCalled
-		if !calls.Receive(ctx, &call) {
-			return
-		}
+	hear(ctx, contract.SignalCustomerCalled, func(call contract.CustomerCalled) {
 		r.happened(r.state.CustomerCalls(r.policy, call.By, call.TextID, workflow.Now(ctx), r.worktime(ctx)))
-	}
+	})
 }
 
 func (r *Run) tellState() (contract.State, error) {
 	next, _ := r.state.Next()
-	return contract.State{Callback: r.state, NextAt: next, Projected: r.projected}, nil
+	told := contract.State{Callback: r.state, NextAt: next, Projected: r.projected}
+	for _, b := range r.outboxes {
+		if told.Outboxes == nil {
+			told.Outboxes = map[string]contract.Outbox{}
+		}
+		told.Outboxes[b.Name] = b.Outbox
+	}
+	return told, nil
 }
 
 func (r *Run) tellEvents(since int64) (contract.News, error) {
