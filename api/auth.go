@@ -70,6 +70,14 @@ func (p Principal) mayCommand() error {
 	return nil
 }
 
+// mayTell: whoever may command; and this process's own connectors.
+func (p Principal) mayTell() error {
+	if p.Staff == nil && slices.Contains(p.Scopes, ScopeConnector) {
+		return nil
+	}
+	return p.mayCommand()
+}
+
 // mayCreate: staff, but no auditor; or a system with the scope.
 func (p Principal) mayCreate() error {
 	if p.Staff == nil && slices.Contains(p.Scopes, ScopeIntake) {

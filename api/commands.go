@@ -108,7 +108,10 @@ func (a *API) order(
 	if err != nil {
 		return nil, err
 	}
-	w := &work{name: string(name), callbackID: r.callbackID, view: view, away: dbAway}
+	w := &work{
+		name: string(name), callbackID: r.callbackID, view: view, away: dbAway,
+		evenClosed: name == callback.CommandWaive, // what is owed is owed after the end too
+	}
 	w.prepare = func(ctx context.Context, e *errand) error {
 		send, err := prepare(ctx, e)
 		if err != nil {
@@ -200,7 +203,8 @@ func (a *API) accepted(name callback.CommandName, who Principal, before *book.Vi
 		if before != nil && before.State.Assignee != "" {
 			a.cameFree(before.State.Assignee)
 		}
-	case callback.CommandClaim, callback.CommandAttempt, callback.CommandNote, callback.CommandHold, callback.CommandResume:
+	case callback.CommandClaim, callback.CommandAttempt, callback.CommandNote, callback.CommandHold, callback.CommandResume,
+		callback.CommandWaive:
 	}
 }
 
@@ -361,7 +365,7 @@ func (a *API) customerCalled() *operation {
 			w := &work{name: contract.SignalCustomerCalled, callbackID: r.callbackID, view: view, local: true}
 			w.prepare = func(_ context.Context, e *errand) error {
 				call := contract.CustomerCalled{By: e.who.ID, TextID: e.text(book.TextNote, deref(b.Note))}
-				e.check, e.needsBook = r.who.mayCommand, true
+				e.check, e.needsBook = r.who.mayTell, true
 				e.send = func(ctx context.Context, _ bool) (contract.Outcome, error) {
 					told := contract.Outcome{Digest: e.Digest}
 					if e.taken && a.heard(ctx, e, call) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -31,9 +32,11 @@ type operation struct {
 	summary      string
 	doc          string
 	tag          string
-	// open needs no token.
-	open  bool
-	query []*huma.Param
+	// of names what {id} is the id of; empty: a callback.
+	of string
+	// open needs no token; raw hands the request on as it came.
+	open, raw bool
+	query     []*huma.Param
 	// body is a zero value of what is sent; nil: nothing is.
 	body any
 	// bodyOptional: nothing at all may be sent instead.
@@ -107,6 +110,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 	for _, group := range [][]*operation{
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
 		a.availabilityOperations(), a.peopleOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
+		a.owedOperations(), a.connectorOperations(), a.inboundOperations(), a.outageOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
 		for _, op := range group {
@@ -139,9 +143,12 @@ func (a *API) register(op *operation) {
 	}
 	schemas := a.huma.OpenAPI().Components.Schemas
 	if strings.Contains(op.path, "{id}") {
+		schema := &huma.Schema{Type: huma.TypeString, Format: "uuid"}
+		if op.of == "message" {
+			schema.Format = ""
+		}
 		described.Parameters = append(described.Parameters, &huma.Param{
-			Name: "id", In: "path", Required: true, Description: "the callback's id",
-			Schema: &huma.Schema{Type: huma.TypeString, Format: "uuid"},
+			Name: "id", In: "path", Required: true, Description: "the id of the " + cmp.Or(op.of, "callback"), Schema: schema,
 		})
 	}
 	refusals := slices.Clone(op.refusals)
@@ -156,7 +163,7 @@ func (a *API) register(op *operation) {
 	if strings.Contains(op.path, "{id}") {
 		refusals = append(refusals, callback.CodeNotFound)
 	}
-	if op.method == http.MethodPost {
+	if op.method == http.MethodPost && !op.raw {
 		described.Parameters = append(described.Parameters, header("Idempotency-Key",
 			"Makes a repeat safe: the same key and body give the first answer again, for 30 days", 255))
 		refusals = append(refusals, callback.CodeInvalid, callback.CodeIdempotencyKeyReused, callback.CodeOutcomeUnknown)
@@ -272,10 +279,17 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 		}
 	}
 	if id := c.Param("id"); id != "" {
-		if r.callbackID, err = parseID(id); err != nil {
+		switch r.callbackID, err = parseID(id); {
+		case r.op.of == "message": // connectors may name them as they like
+			r.callbackID, err = id, nil
+		case r.op.of == "":
+			r.trail.callbackID = r.callbackID
+		case err != nil:
+			err = refuse(callback.CodeNotFound, "", "there is no "+r.op.of+" with this id")
+		}
+		if err != nil {
 			return err
 		}
-		r.trail.callbackID = r.callbackID
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ type Callback struct {
 	Version   int64            `json:"version" minimum:"1" doc:"raised by everything that happens; the ETag"`
 	UpdatedAt callback.Instant `json:"updated_at"`
 	Outage    *string          `json:"outage" doc:"the outage that it is linked to (R23)"`
+	Owed      []Debt           `json:"owed" doc:"what could not be brought to other systems yet, one for each"`
 	Links     Links            `json:"links"`
 
 	Allowed  []string  `json:"allowed" doc:"the commands that the caller may give now"`
@@ -120,6 +121,7 @@ func (a *API) impersonal(c *callback.Callback) Callback {
 		BreachedAt: c.BreachedAt, Overdue: c.Overdue, Held: c.Held(),
 		Attempts: c.Attempts, Escalations: c.Escalations, Parent: null(c.Parent),
 		ResolutionReason: null(c.ResolutionReason), Version: c.Version, UpdatedAt: c.UpdatedAt,
+		Outage: null(c.Outage), Owed: debtsOf(c),
 		Links:    Links{Self: callbackPath(c.ID), Timeline: callbackPath(c.ID) + "/timeline"},
 		Warnings: []Warning{},
 	}

@@ -50,7 +50,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	settings := d.Config.Settings
 	options := api.Options{
 		Book:      d.Store,
-		Engine:    api.NewTemporalEngine(d.Client, settings.Temporal.TaskQueue),
+		Engine:    api.NewTemporalEngine(d.Client, settings.Temporal.Namespace, settings.Temporal.TaskQueue),
 		Auditor:   auditor{d.Auditor()},
 		Config:    api.Config{Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers},
 		DevTokens: settings.Server.DevTokens,
