@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,26 +46,30 @@ type plan struct {
 	AtOnce     int   // promises due at one instant
 	Open       int   // callbacks kept open, for memory and disk
 	Out        string
+	Profile    string // folder for a CPU profile of each part; empty: none
 }
 
 func main() {
 	p := plan{Rounds: 3, Clients: []int{1, 8, 32}, Lifecycles: 240, Rate: 20, DueFor: 30, AtOnce: 10_000, Open: 2_000}
 	quick := flag.Bool("quick", false, "a small run, to see that it works")
 	flag.IntVar(&p.AtOnce, "at-once", p.AtOnce, "promises due at one instant")
+	flag.IntVar(&p.Rate, "rate", p.Rate, "promises that fall due in a second, for punctuality")
 	flag.StringVar(&p.Out, "out", "docs", "folder of performance.md and performance.svg")
+	flag.StringVar(&p.Profile, "profile", "", "folder for a CPU profile of each part")
+	only := flag.String("only", "", "one part alone, without a report: lifecycles, open, punctuality, stampede or proofs")
 	flag.Parse()
 	if *quick {
-		p = plan{Rounds: 1, Clients: []int{1, 8}, Lifecycles: 24, Rate: 10, DueFor: 3, AtOnce: 100, Open: 50, Out: p.Out}
+		p = plan{Rounds: 1, Clients: []int{1, 8}, Lifecycles: 24, Rate: 10, DueFor: 3, AtOnce: 100, Open: 50, Out: p.Out, Profile: p.Profile}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, p); err != nil {
+	if err := run(ctx, p, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, p plan) error {
+func run(ctx context.Context, p plan, only string) error {
 	dir, err := os.MkdirTemp("", "ringback-bench-")
 	if err != nil {
 		return err
@@ -76,14 +82,46 @@ func run(ctx context.Context, p plan) error {
 	defer b.close()
 
 	measured := &report{Plan: p, When: time.Now().UTC()}
-	for _, measure := range []func(context.Context, plan, *report) error{
-		b.lifecycles, b.openCallbacks, b.punctuality, b.stampede, b.proofs,
+	done := 0
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, plan, *report) error
+	}{
+		{"lifecycles", b.lifecycles}, {"open", b.openCallbacks}, {"punctuality", b.punctuality},
+		{"stampede", b.stampede}, {"proofs", b.proofs},
 	} {
-		if err := measure(ctx, p, measured); err != nil {
+		if only != "" && only != part.name {
+			continue
+		}
+		done++
+		if err := profiled(p.Profile, part.name, func() error { return part.measure(ctx, p, measured) }); err != nil {
 			return err
 		}
 	}
+	switch {
+	case done == 0:
+		return fmt.Errorf("there is no part %q", only)
+	case only != "":
+		return measured.say(os.Stdout, only)
+	}
 	return measured.write(p.Out)
+}
+
+// profiled writes a CPU profile of do into a file of that name in a folder.
+func profiled(folder, name string, do func() error) (err error) {
+	if folder == "" {
+		return do()
+	}
+	f, err := os.Create(filepath.Join(folder, name+".prof"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return do()
 }
 
 // bed is everything under test: one engine, the bare workers and the desk.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -95,6 +96,27 @@ func (r *report) find(subject string, clients int) lifecycleResult {
 		}
 	}
 	return lifecycleResult{Steps: map[string]summary{}}
+}
+
+// say prints what one part measured.
+func (r *report) say(out io.Writer, part string) error {
+	var err error
+	switch part {
+	case "lifecycles":
+		for _, l := range r.Lifecycles {
+			_, err = fmt.Fprintf(out, "%s, %d clients: %.1f lives/s; ms p50 / p95 / p99: create %s, claim %s, complete %s\n",
+				l.Subject, l.Clients, l.PerSecond, l.Steps["create"], l.Steps["claim"], l.Steps["complete"])
+		}
+	case "open":
+		_, err = fmt.Fprintf(out, "%.0f kB of heap, %.1f kB of disk for an open callback\n", r.MemoryPerOpen/1000, r.DiskPerOpen/1000)
+	case "punctuality":
+		_, err = fmt.Fprintf(out, "%d at %d/s: late by %s ms, %s at most\n", r.Punctual.N, r.Punctual.Rate, r.Punctual.Lateness, milliseconds(r.Punctual.Lateness.Max))
+	case "stampede":
+		_, err = fmt.Fprintf(out, "%d at once: late by %s ms, %s at most\n", r.Stampede.N, r.Stampede.Lateness, milliseconds(r.Stampede.Lateness.Max))
+	case "proofs":
+		_, err = fmt.Fprintf(out, "%.0f replays/s, %.0f rebuilt/s\n", r.ReplayRate, r.RebuildRate)
+	}
+	return err
 }
 
 func (r *report) write(dir string) error {

@@ -52,6 +52,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		Book:      d.Store,
 		Engine:    api.NewTemporalEngine(d.Client, settings.Temporal.Namespace, settings.Temporal.TaskQueue),
 		Auditor:   auditor{d.Auditor()},
+		Watch:     d.Store,
 		Config:    api.Config{Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers},
 		DevTokens: settings.Server.DevTokens,
 		Listen:    l.Addr().String(),

@@ -25,6 +25,10 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
@@ -159,10 +163,25 @@ func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc)
 func (s *Store) now() callback.Instant { return callback.At(s.options.Now()) }
 
 // read runs queries outside of a transaction.
-func (s *Store) read(ctx context.Context, op string, f func(db *gorm.DB) error) error {
+func (s *Store) read(ctx context.Context, op string, f func(db *gorm.DB) error) (err error) {
+	ctx, end := s.span(ctx, op)
+	defer func() { end(err) }()
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	return s.fault(op, f(s.reader.WithContext(ctx)))
+}
+
+// span traces one operation by its name: a statement, or what it is given,
+// would carry personal data (R26).
+func (s *Store) span(ctx context.Context, op string) (context.Context, func(error)) {
+	ctx, span := otel.Tracer("ringback/store").Start(ctx, "sql "+op, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("db.system.name", s.name)))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, "")
+		}
+		span.End()
+	}
 }
 
 // conflictRetries is how often a transaction that the database gave up in
@@ -171,14 +190,18 @@ const conflictRetries = 5
 
 // write runs f in one transaction. Where the database gives it up in favour of
 // another one, f runs again.
-func (s *Store) write(ctx context.Context, op string, f func(tx *gorm.DB) error) error {
+func (s *Store) write(ctx context.Context, op string, f func(tx *gorm.DB) error) (err error) {
+	ctx, end := s.span(ctx, op)
+	defer func() { end(err) }()
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	return s.transact(ctx, op, f)
 }
 
 // writeOne runs f, which writes with one statement.
-func (s *Store) writeOne(ctx context.Context, op string, f func(db *gorm.DB) error) error {
+func (s *Store) writeOne(ctx context.Context, op string, f func(db *gorm.DB) error) (err error) {
+	ctx, end := s.span(ctx, op)
+	defer func() { end(err) }()
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	for tries := 1; ; tries++ {

@@ -34,11 +34,19 @@ type Options struct {
 // other workers.
 const stopWithin = 10 * time.Second
 
+// cached is how many open callbacks a process keeps in memory, about 50 kB each
+// and only while there are so many. With fewer than are open each step of one
+// that fell out reads and replays its history: 10,000 callbacks due at one
+// instant took four times as long with a cache of 10,000, which they and some
+// others did not fit into.
+const cached = 32_768
+
 // New returns a worker that is not started yet.
 func New(c client.Client, o Options) worker.Worker {
 	if o.TaskQueue == "" {
 		o.TaskQueue = contract.DefaultTaskQueue
 	}
+	worker.SetStickyWorkflowCacheSize(cached)
 	w := worker.New(c, o.TaskQueue, worker.Options{
 		// Pollers follow the load: with a fixed few of them, commands of 32 clients at
 		// once waited two seconds for one.

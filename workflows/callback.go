@@ -127,10 +127,19 @@ func (r *Run) happened(events []callback.Event) bool {
 func (r *Run) sleep(ctx workflow.Context, w *Callbacks) error {
 	version := r.state.Version
 	r.alarm.set(ctx, r.state)
-	return workflow.Await(ctx, func() bool {
+	err := workflow.Await(ctx, func() bool {
 		return r.state.Version != version || r.alarm.rang() || w.wantsNewRun(ctx) && (!r.moving || r.atRest())
 	})
+	if r.alarm.rang() {
+		workflow.GetMetricsHandler(ctx).Timer(clockLateness).Record(workflow.Now(ctx).Sub(r.alarm.at.Time))
+	}
+	return err
 }
+
+// clockLateness is the metric of how long after its instant an alarm rang: the
+// engine's, the worker's and the machine's share of a promise. It is not
+// measured in a replay.
+const clockLateness = "ringback_clock_lateness"
 
 // wantsNewRun reports whether the history has grown long enough.
 func (w *Callbacks) wantsNewRun(ctx workflow.Context) bool {
