@@ -57,7 +57,7 @@ func (a *API) Promise(ctx context.Context, who Principal, key string, p Promise)
 		return "", err
 	}
 	if key != "" {
-		asked.Header.Set("Idempotency-Key", plainKey(key))
+		asked.Header.Set("Idempotency-Key", Key(key))
 	}
 	r := &request{Request: asked, trail: &trail{principal: who.ID}, who: who, op: promiseOperation, canonical: canonical}
 	switch {
@@ -87,8 +87,9 @@ func (a *API) Promise(ctx context.Context, who Principal, key string, p Promise)
 	return id, nil
 }
 
-// plainKey is a key as a header can carry it.
-func plainKey(key string) string {
+// Key is an idempotency key as a header can carry it: of any text, the same for
+// the same.
+func Key(key string) string {
 	if saneKey.MatchString(key) {
 		return key
 	}
