@@ -108,7 +108,10 @@ func (a *API) order(
 	if err != nil {
 		return nil, err
 	}
-	w := &work{name: string(name), callbackID: r.callbackID, view: view, away: dbAway}
+	w := &work{
+		name: string(name), callbackID: r.callbackID, view: view, away: dbAway,
+		evenClosed: name == callback.CommandWaive, // what is owed is owed after the end too
+	}
 	w.prepare = func(ctx context.Context, e *errand) error {
 		send, err := prepare(ctx, e)
 		if err != nil {
@@ -208,7 +211,8 @@ func (a *API) accepted(name callback.CommandName, who Principal, before *book.Vi
 		if before != nil && before.State.Assignee != "" {
 			a.cameFree(before.State.Assignee)
 		}
-	case callback.CommandClaim, callback.CommandAttempt, callback.CommandNote, callback.CommandHold, callback.CommandResume:
+	case callback.CommandClaim, callback.CommandAttempt, callback.CommandNote, callback.CommandHold, callback.CommandResume,
+		callback.CommandWaive:
 	}
 }
 
@@ -360,7 +364,7 @@ func (a *API) lapsed(v *book.View, p *callback.Policy, c callback.Escalate, who 
 // where there is nobody to tell.
 func (a *API) customerCalled() *operation {
 	return &operation{
-		method: http.MethodPost, path: "/v1/callbacks/{id}/customer-called", id: contract.SignalCustomerCalled, tag: "commands", access: accessCommand,
+		method: http.MethodPost, path: "/v1/callbacks/{id}/customer-called", id: contract.SignalCustomerCalled, tag: "commands", access: accessTell,
 		summary: "The customer called in again",
 		doc:     "On the timeline soon after, and while it is queued first in the queue.",
 		body:    customerCalledBody{}, bodyOptional: true, conditional: true,

@@ -30,6 +30,7 @@ type callbackRow struct {
 	Overdue     bool
 	ClosedAt    instant
 	State       string
+	Outage      string
 }
 
 func (callbackRow) TableName() string { return "callbacks" }
@@ -44,6 +45,7 @@ func rowOfCallback(c *callback.Callback) (callbackRow, error) {
 		ID: c.ID, Version: c.Version, Status: string(c.Status), Tier: c.Tier, Queue: c.Queue, Policy: c.Policy,
 		Owner: c.Owner, Assignee: c.Assignee, RequestedAt: instant{c.RequestedAt}, DueAt: instant{c.DueAt}, Ahead: 1,
 		DueOrder: instant{c.DueAt}, NextAt: instant{next}, Overdue: c.Overdue, ClosedAt: instant{c.ClosedAt}, State: string(state),
+		Outage: c.Outage,
 	}
 	if c.Status == callback.StatusQueued && !c.CustomerCalledAt.IsZero() {
 		r.Ahead = 0
@@ -176,6 +178,9 @@ func (s *Store) project(tx *gorm.DB, b book.Batch) (projected, error) {
 		return projected{}, err
 	}
 	if err := s.writeTimeline(tx, b.CallbackID, events); err != nil {
+		return projected{}, err
+	}
+	if err := writeOwed(tx, b.CallbackID, events); err != nil {
 		return projected{}, err
 	}
 	if err := writePromises(tx, old.State, state); err != nil {

@@ -53,7 +53,7 @@ func (s *Store) Digest(ctx context.Context) (map[string]string, error) {
 		}
 		for _, query := range []string{
 			`SELECT id, version, status, tier, queue, policy, owner, assignee, requested_at, due_at, ahead, due_order, next_at, overdue,
-				closed_at, state FROM callbacks`,
+				closed_at, state, outage FROM callbacks`,
 			`SELECT callback_id, seq, type, at, actor, tier, rule, text_id, data FROM timeline ORDER BY callback_id, seq`,
 			`SELECT callback_id, tier_index, tier, queue, policy, made_at, due_at, result, result_at, late_by FROM promises
 				ORDER BY callback_id, tier_index`,

@@ -41,6 +41,10 @@ type Run struct {
 	alarm           alarm
 	searchable      searchable
 	redraw          bool
+	// outboxes are those of the destinations, in their order.
+	outboxes []*outbox
+	// moving: the callback goes on in another run as soon as no delivery is under way.
+	moving bool
 	// leaving: the run is about to be followed by another; nothing new is begun.
 	leaving bool
 }
@@ -63,13 +67,17 @@ func (w *Callbacks) Callback(ctx workflow.Context, in contract.Input) error {
 	}
 	workflow.Go(ctx, r.project)
 	workflow.Go(ctx, r.draw)
+	for _, b := range r.outboxes {
+		workflow.Go(ctx, func(ctx workflow.Context) { r.deliver(ctx, b) })
+	}
 
 	for !r.state.Status.Closed() {
 		if r.advance(ctx) {
 			continue
 		}
 		r.describe(ctx)
-		if w.wantsNewRun(ctx) {
+		r.moving = w.wantsNewRun(ctx)
+		if r.moving && r.atRest() {
 			return r.continueAsNew(ctx, in)
 		}
 		if err := r.sleep(ctx, w); err != nil {
@@ -77,14 +85,18 @@ func (w *Callbacks) Callback(ctx workflow.Context, in contract.Input) error {
 		}
 	}
 	r.describe(ctx)
-	// Done for the customer; the workflow ends when the read model has it and
-	// everybody who asked has been answered.
-	return workflow.Await(ctx, func() bool { return r.projected >= r.owed && workflow.AllHandlersFinished(ctx) })
+	r.moving = false
+	// Done for the customer; the workflow ends when the read model and every
+	// destination have it and everybody who asked has been answered.
+	return workflow.Await(ctx, func() bool {
+		return r.drained() && r.projected >= r.owed && workflow.AllHandlersFinished(ctx)
+	})
 }
 
 // open makes the promise, or takes up a callback from an earlier run.
 func open(ctx workflow.Context, in contract.Input) *Run {
 	r := &Run{policy: in.Policy}
+	r.openOutboxes(in)
 	if c := in.Carried; c != nil {
 		r.state, r.journal = c.State, c.Unprojected
 		r.projected = c.State.Version - int64(len(c.Unprojected))
@@ -118,7 +130,7 @@ func (r *Run) sleep(ctx workflow.Context, w *Callbacks) error {
 	version := r.state.Version
 	r.alarm.set(ctx, r.state)
 	err := workflow.Await(ctx, func() bool {
-		return r.state.Version != version || r.alarm.rang() || w.wantsNewRun(ctx)
+		return r.state.Version != version || r.alarm.rang() || w.wantsNewRun(ctx) && (!r.moving || r.atRest())
 	})
 	if r.alarm.rang() {
 		workflow.GetMetricsHandler(ctx).Timer(clockLateness).Record(workflow.Now(ctx).Sub(r.alarm.at.Time))
@@ -147,7 +159,7 @@ func (r *Run) continueAsNew(ctx workflow.Context, in contract.Input) error {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
-	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected)}
+	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected), Outboxes: r.handOver()}
 	return workflow.NewContinueAsNewError(ctx, contract.WorkflowType, in)
 }
 

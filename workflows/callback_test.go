@@ -70,6 +70,7 @@ func newBundle(t *testing.T) *bundle {
 	b.RegisterWorkflowWithOptions(b.callbacks.Callback, workflow.RegisterOptions{Name: contract.WorkflowType})
 	b.RegisterActivity(&activities.Assignment{})
 	b.RegisterActivity(&activities.Projection{})
+	b.RegisterActivity(activities.NewDelivery(activities.DeliveryOptions{}))
 	return b
 }
 

@@ -21,6 +21,7 @@ import (
 	"ringback/audit"
 	"ringback/callback"
 	"ringback/contract"
+	"ringback/engine"
 	"ringback/worker"
 )
 
@@ -77,7 +78,7 @@ func (p path) record(ctx context.Context, on *floor) (recorded []recording, err 
 	}
 	queue := contract.DefaultTaskQueue + "-" + p.name
 	played := &play{
-		ctx: ctx, engine: on.client, address: on.server.Address(), api: api.NewTemporalEngine(on.client, queue),
+		ctx: ctx, engine: on.client, address: on.server.Address(), api: api.NewTemporalEngine(on.client, engine.DefaultNamespace, queue),
 		policy: p.policy, id: id.String(), queue: queue,
 		book: &readModel{}, ledger: &ledger{},
 	}
