@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"ringback/callback"
+)
+
+// refusals are the codes with which a connector refuses a request (CONTRACT §4).
+var refusals = map[callback.Code]struct {
+	status int
+	title  string
+}{
+	callback.CodeMalformed:            {http.StatusBadRequest, "The request cannot be read"},
+	callback.CodeUnauthenticated:      {http.StatusUnauthorized, "The request does not prove where it comes from"},
+	callback.CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "This cannot be done here"},
+	callback.CodeTooLarge:             {http.StatusRequestEntityTooLarge, "The request is too large"},
+	callback.CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "That media type is not understood"},
+	callback.CodeInvalid:              {http.StatusUnprocessableEntity, "Something in the request is wrong"},
+	callback.CodeUnavailable:          {http.StatusServiceUnavailable, "Not available right now"},
+}
+
+// Refuse answers with a refusal as problem+json.
+func Refuse(w http.ResponseWriter, f *callback.Fault) {
+	r, known := refusals[f.Code]
+	if !known {
+		r.status, r.title = http.StatusInternalServerError, "Something went wrong here"
+	}
+	errs := f.Errors
+	if errs == nil {
+		errs = []callback.FieldError{}
+	}
+	var rule *callback.Rule
+	if f.Rule != "" {
+		rule = &f.Rule
+	}
+	body, err := json.Marshal(map[string]any{
+		"type": "/docs#" + string(f.Code), "title": r.title, "status": r.status, "detail": f.Detail, "code": f.Code,
+		"rule": rule, "errors": errs, "existing": nil, "holder": nil,
+	})
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if f.Code == callback.CodeUnavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(body)
+}
+
+// Body reads the body of a request, up to most bytes. The fault is the one to
+// refuse it with.
+func Body(r *http.Request, most int64) ([]byte, *callback.Fault) {
+	b, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge), int64(len(b)) > most:
+		return nil, &callback.Fault{Code: callback.CodeTooLarge, Detail: "the body is too large"}
+	case err != nil:
+		return nil, &callback.Fault{Code: callback.CodeMalformed, Detail: "the body ends too early"}
+	}
+	return b, nil
+}
+
+// Same compares secrets in the same time whatever they are; an empty one is
+// like none.
+func Same(given, secret string) bool {
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(secret))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && secret != ""
+}
+
+// ID is a vendor's id: digits, which they send as a number or as a string;
+// empty where there is null, or none.
+type ID string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (id *ID) UnmarshalJSON(b []byte) error {
+	s := strings.Trim(string(b), `"`)
+	if s == "null" || s == "" {
+		*id = ""
+		return nil
+	}
+	if !Digits(s) {
+		return errors.New("expected an id of digits")
+	}
+	*id = ID(s)
+	return nil
+}
+
+// Digits reports whether s is the decimal form of an id: up to 20 digits, the first not 0.
+func Digits(s string) bool {
+	if s == "" || len(s) > 20 || s[0] == '0' {
+		return false
+	}
+	return strings.Trim(s, "0123456789") == ""
+}
