@@ -111,9 +111,13 @@ func (c *Client) noAnswer(err error) error {
 	return &connectors.Owed{Code: connectors.Unavailable, Detail: c.Vendor + " does not answer", Err: Cause(err)}
 }
 
-// Unreadable is for an answer that should be readable, and is not.
-func (c *Client) Unreadable(err error) error {
-	return &connectors.Owed{Code: connectors.Unavailable, Detail: "the answer of " + c.Vendor + " cannot be read", Err: err}
+// Read reads an answer's JSON into v. The error is an *connectors.Owed that
+// passes: what answers so is not the vendor, or not well. It quotes nothing.
+func (c *Client) Read(a *Answer, v any) error {
+	if json.Unmarshal(a.Body, v) != nil {
+		return &connectors.Owed{Code: connectors.Unavailable, Detail: "the answer of " + c.Vendor + " cannot be read"}
+	}
+	return nil
 }
 
 // Refusal is what an answer that is no 2xx means where the vendor says nothing

@@ -1,15 +1,21 @@
 package wire
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"ringback/callback"
+	"ringback/connectors"
 )
 
 // refusals are the codes with which a connector refuses a request (CONTRACT §4).
@@ -101,4 +107,64 @@ func Digits(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "0123456789") == ""
+}
+
+// Wrong makes of everything that is wrong with a configuration one fault with a
+// path for each; nil where nothing is.
+func Wrong(wrong []callback.FieldError) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.SortFunc(wrong, func(a, b callback.FieldError) int { return strings.Compare(a.Path, b.Path) })
+	return &callback.Fault{Code: callback.CodeInvalid, Errors: wrong, Detail: wrong[0].Path + ": " + wrong[0].Message}
+}
+
+// Address reports whether s is the address of a system: http or https, and nothing personal in it.
+func Address(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// Default sets a duration that is not given.
+func Default(d *callback.Duration, usual time.Duration) {
+	if *d == 0 {
+		*d = callback.Duration(usual)
+	}
+}
+
+// Final returns the refusal of the desk that err is, if the desk will refuse
+// again: nil where there is no err, or where it may pass.
+func Final(err error) *callback.Fault {
+	var fault *callback.Fault
+	if !errors.As(err, &fault) || slices.Contains(passing, fault.Code) {
+		return nil
+	}
+	return fault
+}
+
+var passing = []callback.Code{callback.CodeUnavailable, callback.CodeOutcomeUnknown, callback.CodeRateLimited}
+
+// Complete fills in what need not be given: a logger, a clock, a way to sleep.
+func Complete(d connectors.Deps) connectors.Deps {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Sleep == nil {
+		d.Sleep = sleep
+	}
+	return d
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
