@@ -157,8 +157,13 @@ func (b *Backlog) Once(ctx context.Context, handle func(context.Context, Item) e
 	}
 	item := read(written)
 	failed := handle(ctx, item)
-	if failed != nil {
+	stays := errors.Is(failed, errStay)
+	if stays {
+		failed = nil
+	} else if failed != nil {
 		item.Tries++
+	}
+	if stays || failed != nil {
 		if err := b.add(ctx, item); err != nil {
 			return true, errors.Join(failed, err)
 		}
@@ -167,6 +172,35 @@ func (b *Backlog) Once(ctx context.Context, handle func(context.Context, Item) e
 		return true, errors.Join(failed, err)
 	}
 	return true, errors.Join(failed, b.memory.Forget(ctx, b.connector, b.key(at)))
+}
+
+// errStay sends an item to the end that has not failed.
+var errStay = errors.New("it stays")
+
+// Round goes once through what is on the list now: what visit wants to see again
+// stays, at the end. The first error ends it; then the item stays too.
+func (b *Backlog) Round(ctx context.Context, visit func(ctx context.Context, value string) (again bool, err error)) error {
+	at, err := b.head(ctx)
+	if err != nil {
+		return err
+	}
+	end, err := b.end(ctx, at)
+	if err != nil {
+		return err
+	}
+	for ; at < end && ctx.Err() == nil; at++ {
+		some, err := b.Once(ctx, func(ctx context.Context, i Item) error {
+			again, err := visit(ctx, i.Value)
+			if err == nil && again {
+				return errStay
+			}
+			return err
+		})
+		if !some || err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 func read(written string) Item {

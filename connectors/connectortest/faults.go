@@ -1,6 +1,7 @@
 package connectortest
 
 import (
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -114,6 +115,7 @@ func (f *Faults) Wrap(vendor http.Handler) http.Handler {
 		case BusySilently:
 			http.Error(w, `{"message":"busy"}`, http.StatusTooManyRequests)
 		case Hanging:
+			_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed that the caller gives up
 			<-r.Context().Done()
 			panic(http.ErrAbortHandler)
 		case Nonsense:

@@ -403,7 +403,7 @@ type problem struct {
 func (p *problem) words() []string {
 	words := []string{p.Code}
 	for _, e := range p.Errors {
-		words = append(words, strings.TrimSpace(e.Field+" "+e.Code))
+		words = append(words, strings.Trim(e.Field+":"+e.Code, ":"))
 	}
 	return words
 }
@@ -425,9 +425,6 @@ func (f *Freshdesk) callWith(ctx context.Context, method, path string, body, v a
 		f.limiter.Saw(wire.Number(a.Header, "X-RateLimit-Total"), wire.Number(a.Header, "X-RateLimit-Remaining"))
 	}
 	if a.OK() {
-		if v == nil {
-			return nil, nil
-		}
 		return nil, f.client.Read(a, v)
 	}
 	var p problem

@@ -331,7 +331,7 @@ func TestWhyADeliveryIsOwed(t *testing.T) {
 	fl.ticket(7, rm)
 	o := owed(t, fl.deliver(fl.promise(7, "supervisor-callback")))
 	require.Equal(t, connectors.Rejected, o.Code)
-	require.Equal(t, "Freshdesk answered 400 (group_id invalid_value)", o.Detail)
+	require.Equal(t, "Freshdesk answered 400 (group_id:invalid_value)", o.Detail)
 }
 
 func TestAllCallsAreUnderOneLimit(t *testing.T) {

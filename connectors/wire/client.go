@@ -111,9 +111,16 @@ func (c *Client) noAnswer(err error) error {
 	return &connectors.Owed{Code: connectors.Unavailable, Detail: c.Vendor + " does not answer", Err: Cause(err)}
 }
 
-// Read reads an answer's JSON into v. The error is an *connectors.Owed that
-// passes: what answers so is not the vendor, or not well. It quotes nothing.
+// Read reads an answer's JSON into v; where v is nil, there may be none. The error
+// is an *connectors.Owed that passes: what answers so is not the vendor, or not
+// well. It quotes nothing.
 func (c *Client) Read(a *Answer, v any) error {
+	if v == nil {
+		if len(bytes.TrimSpace(a.Body)) == 0 {
+			return nil
+		}
+		v = &json.RawMessage{}
+	}
 	if json.Unmarshal(a.Body, v) != nil {
 		return &connectors.Owed{Code: connectors.Unavailable, Detail: "the answer of " + c.Vendor + " cannot be read"}
 	}
@@ -126,7 +133,7 @@ func (c *Client) Read(a *Answer, v any) error {
 func (c *Client) Refusal(a *Answer, why ...string) *connectors.Owed {
 	owed := &connectors.Owed{RetryAfter: RetryAfter(a.Header, c.Limiter.now())}
 	said := "answered " + strconv.Itoa(a.Status)
-	if codes := plain(why); codes != "" {
+	if codes := Plain(why...); codes != "" {
 		said += " (" + codes + ")"
 	}
 	switch {
@@ -151,12 +158,13 @@ func (c *Client) Refusal(a *Answer, why ...string) *connectors.Owed {
 	return owed
 }
 
-// plain leaves only what looks like a code or the name of a field.
-func plain(words []string) string {
+// Plain leaves of a vendor's words only what looks like a code or the name of a
+// field: nothing that it may have quoted.
+func Plain(words ...string) string {
 	var kept []string
 	for _, w := range words {
 		if w != "" && len(w) <= 64 && strings.IndexFunc(w, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || r == '/' || r == '.' || r == '-' || r == ' ' || r == ':')
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || r == '/' || r == '.' || r == '-' || r == ':')
 		}) < 0 {
 			kept = append(kept, w)
 		}
