@@ -226,8 +226,7 @@ func (b *Backlog) Work(ctx context.Context, handle func(context.Context, Item) e
 	for ctx.Err() == nil {
 		wait := time.Duration(0)
 		switch some, err := b.Once(ctx, handle); {
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil: // whatever failed failed because of that
 		case err != nil:
 			failed(err)
 			wait, pause = pause, min(2*pause, lastPause)

@@ -146,3 +146,36 @@ func TestAMemoryThatIsAwayIsAnError(t *testing.T) {
 	_, err = b.Once(ctx, func(context.Context, Item) error { return nil })
 	require.ErrorContains(t, err, "cannot be read")
 }
+
+func TestARoundSeesEverythingOnceAndKeepsWhatStays(t *testing.T) {
+	t.Parallel()
+	ctx, memory := context.Background(), connectortest.NewMemory()
+	b := New(memory, "c", "list", connectortest.NewClock().Now)
+	for i := range 5 {
+		require.NoError(t, b.Add(ctx, strconv.Itoa(i)))
+	}
+	var seen []string
+	visit := func(_ context.Context, v string) (bool, error) {
+		seen = append(seen, v)
+		return v != "3", nil
+	}
+	require.NoError(t, b.Round(ctx, visit))
+	require.Equal(t, []string{"0", "1", "2", "3", "4"}, seen)
+	seen = nil
+	require.NoError(t, b.Round(ctx, visit))
+	require.Equal(t, []string{"0", "1", "2", "4"}, seen)
+	seen = nil
+	broken := errors.New("broken")
+	require.ErrorIs(t, b.Round(ctx, func(_ context.Context, v string) (bool, error) {
+		seen = append(seen, v)
+		if v == "1" {
+			return false, broken
+		}
+		return true, nil
+	}), broken)
+	require.Equal(t, []string{"0", "1"}, seen)
+	seen = nil
+	require.NoError(t, b.Round(ctx, visit))
+	require.ElementsMatch(t, []string{"0", "1", "2", "4"}, seen, "what failed stays")
+	require.NoError(t, New(memory, "c", "empty", connectortest.NewClock().Now).Round(ctx, visit))
+}

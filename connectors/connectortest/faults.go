@@ -62,7 +62,7 @@ func (f *Faults) Always(fault Fault) {
 func (f *Faults) Randomly(share float64, seed uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.share, f.random = share, rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // faults in tests need no secrecy
+	f.share, f.random = share, rand.New(rand.NewPCG(seed, seed))
 }
 
 // Only limits failing to calls of which it says true; nil: all.
@@ -92,7 +92,7 @@ func (f *Faults) draw(r *http.Request) Fault {
 		fault = []Fault{Broken, Lost, Busy, BusySilently, Nonsense}[f.random.IntN(5)]
 	}
 	if f.counts == nil {
-		f.counts = map[Fault]int{}
+		f.counts = make(map[Fault]int)
 	}
 	f.counts[fault]++
 	return fault

@@ -209,7 +209,8 @@ func (f *Freshdesk) missing(ctx context.Context, callbackID string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.deps.Desk.TagMissing(ctx, Name, callbackID); err != nil {
+	err = f.deps.Desk.TagMissing(ctx, Name, callbackID)
+	if err != nil && !errors.Is(err, callback.Refused(callback.CodeClosed)) {
 		return refused(err)
 	}
 	// Unless it has been put back meanwhile.
@@ -237,7 +238,10 @@ func (f *Freshdesk) promise(ctx context.Context, t *ticket, queue string, before
 		Reason:   t.Subject, LOB: lob, Queue: queue,
 		Source: book.Source{System: Name, Ref: id, URL: strings.TrimRight(f.config.URL, "/") + "/a/tickets/" + id},
 	})
-	if err != nil && !errors.Is(err, callback.Refused(callback.CodeDuplicate)) {
+	switch {
+	case errors.Is(err, callback.Refused(callback.CodeIdempotencyKeyReused)):
+		return err // promised a moment ago, when the ticket was different: it will show
+	case err != nil && !errors.Is(err, callback.Refused(callback.CodeDuplicate)):
 		return refused(err)
 	}
 	return f.deps.Memory.Forget(ctx, Name, leftKey(id))

@@ -88,7 +88,7 @@ func TestAHookThatCannotBeUnderstoodIsKept(t *testing.T) {
 	}
 	require.Len(t, fl.kept.Messages(), 8)
 	m := fl.kept.Messages()[4]
-	require.Equal(t, `{"ticket_id": "{{ticket.id}}"}`, string(m.Body))
+	require.JSONEq(t, `{"ticket_id": "{{ticket.id}}"}`, string(m.Body))
 	require.Equal(t, "application/json", m.Media)
 	require.Equal(t, Name, m.Connector)
 	require.Contains(t, m.Reason, "ticket_id")
@@ -494,4 +494,19 @@ func FuzzHints(f *testing.F) {
 		require.Positive(t, n)
 		require.Equal(t, ticket, strconv.FormatInt(n, 10))
 	})
+}
+
+func TestR09_ACallbackThatIsClosedInTheSameMomentIsNoMessage(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	fl.ticket(7, rm)
+	id := fl.worked("sup1")
+	require.NoError(t, fl.deliver(id))
+	late := fl.callbacks(7)
+	fl.fake.EditQuietly(7, func(t *freshdeskfake.Ticket) { t.Tags = nil })
+	fl.do("sup1", id, "cancel", map[string]any{"reason": "withdrew"}) // its deliveries have not come yet
+	fl.deps.Desk = &lateDesk{Desk: fl.desk, views: late}
+	require.NoError(t, fl.hints.Add(context.Background(), "7"))
+	fl.work()
+	require.Empty(t, fl.kept.Messages())
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -163,14 +164,14 @@ func (c *Client) Refusal(a *Answer, why ...string) *connectors.Owed {
 func Plain(words ...string) string {
 	var kept []string
 	for _, w := range words {
-		if w != "" && len(w) <= 64 && strings.IndexFunc(w, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || r == '/' || r == '.' || r == '-' || r == ':')
-		}) < 0 {
+		if code.MatchString(w) {
 			kept = append(kept, w)
 		}
 	}
 	return strings.Join(kept, ", ")
 }
+
+var code = regexp.MustCompile(`^[A-Za-z_/.:-]{1,64}$`)
 
 // RetryAfter reads the header of that name: seconds or a date; 0 where it says nothing.
 func RetryAfter(h http.Header, now time.Time) time.Duration {

@@ -16,15 +16,13 @@ func Every(
 	ctx context.Context, sleep func(context.Context, time.Duration) error, pause time.Duration,
 	do func(context.Context) error, failed func(error),
 ) error {
-	for ctx.Err() == nil {
+	for ended := false; !ended && ctx.Err() == nil; {
 		wait := pause
 		if err := do(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
 			wait = max(wait, OwedAs(err).RetryAfter)
 		}
-		if sleep(ctx, wait) != nil {
-			return nil
-		}
+		ended = sleep(ctx, wait) != nil
 	}
 	return nil
 }

@@ -18,26 +18,31 @@ import (
 	"ringback/connectors"
 )
 
-// refusals are the codes with which a connector refuses a request (CONTRACT §4).
-var refusals = map[callback.Code]struct {
-	status int
-	title  string
-}{
-	callback.CodeMalformed:            {http.StatusBadRequest, "The request cannot be read"},
-	callback.CodeUnauthenticated:      {http.StatusUnauthorized, "The request does not prove where it comes from"},
-	callback.CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "This cannot be done here"},
-	callback.CodeTooLarge:             {http.StatusRequestEntityTooLarge, "The request is too large"},
-	callback.CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "That media type is not understood"},
-	callback.CodeInvalid:              {http.StatusUnprocessableEntity, "Something in the request is wrong"},
-	callback.CodeUnavailable:          {http.StatusServiceUnavailable, "Not available right now"},
+// looks is how a refusal looks over HTTP, for those codes with which a connector
+// refuses a request (CONTRACT §4).
+func looks(code callback.Code) (status int, title string) {
+	switch code { //nolint:exhaustive // the others are the API's
+	case callback.CodeMalformed:
+		return http.StatusBadRequest, "The request cannot be read"
+	case callback.CodeUnauthenticated:
+		return http.StatusUnauthorized, "The request does not prove where it comes from"
+	case callback.CodeMethodNotAllowed:
+		return http.StatusMethodNotAllowed, "This cannot be done here"
+	case callback.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge, "The request is too large"
+	case callback.CodeUnsupportedMediaType:
+		return http.StatusUnsupportedMediaType, "That media type is not understood"
+	case callback.CodeInvalid:
+		return http.StatusUnprocessableEntity, "Something in the request is wrong"
+	case callback.CodeUnavailable:
+		return http.StatusServiceUnavailable, "Not available right now"
+	}
+	return http.StatusInternalServerError, "Something went wrong here"
 }
 
 // Refuse answers with a refusal as problem+json.
 func Refuse(w http.ResponseWriter, f *callback.Fault) {
-	r, known := refusals[f.Code]
-	if !known {
-		r.status, r.title = http.StatusInternalServerError, "Something went wrong here"
-	}
+	status, title := looks(f.Code)
 	errs := f.Errors
 	if errs == nil {
 		errs = []callback.FieldError{}
@@ -47,7 +52,7 @@ func Refuse(w http.ResponseWriter, f *callback.Fault) {
 		rule = &f.Rule
 	}
 	body, err := json.Marshal(map[string]any{
-		"type": "/docs#" + string(f.Code), "title": r.title, "status": r.status, "detail": f.Detail, "code": f.Code,
+		"type": "/docs#" + string(f.Code), "title": title, "status": status, "detail": f.Detail, "code": f.Code,
 		"rule": rule, "errors": errs, "existing": nil, "holder": nil,
 	})
 	if err != nil {
@@ -58,7 +63,7 @@ func Refuse(w http.ResponseWriter, f *callback.Fault) {
 	if f.Code == callback.CodeUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}
-	w.WriteHeader(r.status)
+	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 

@@ -51,8 +51,8 @@ func TestTheLimiterTellsWhoWouldWaitTooLong(t *testing.T) {
 func TestTheLimiterDoublesItsPauseWhereTheVendorSaysNothing(t *testing.T) {
 	t.Parallel()
 	l, _ := limiter(0)
-	for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		require.Equal(t, want*time.Second, l.Refused(0))
+	for _, want := range []float64{1, 2, 4, 8, 16, 32, 60, 60} {
+		require.Equal(t, want, l.Refused(0).Seconds())
 	}
 	l.Saw(-1, -1)
 	require.Equal(t, time.Second, l.Refused(0), "an answer begins anew")
@@ -140,10 +140,13 @@ func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 
 func TestRefusalsAreProblems(t *testing.T) {
 	t.Parallel()
-	for code, r := range refusals {
+	for code, status := range map[callback.Code]int{
+		callback.CodeMalformed: 400, callback.CodeUnauthenticated: 401, callback.CodeMethodNotAllowed: 405, callback.CodeTooLarge: 413,
+		callback.CodeUnsupportedMediaType: 415, callback.CodeInvalid: 422, callback.CodeUnavailable: 503, callback.CodeInternal: 500,
+	} {
 		w := httptest.NewRecorder()
 		Refuse(w, &callback.Fault{Code: code, Detail: "why"})
-		require.Equal(t, r.status, w.Code)
+		require.Equal(t, status, w.Code)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 		var p map[string]any
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
@@ -151,9 +154,6 @@ func TestRefusalsAreProblems(t *testing.T) {
 		require.Equal(t, "why", p["detail"])
 		require.Len(t, p, 9)
 	}
-	w := httptest.NewRecorder()
-	Refuse(w, &callback.Fault{Code: callback.CodeInternal})
-	require.Equal(t, http.StatusInternalServerError, w.Code)
 }
 
 func TestBodiesAreLimited(t *testing.T) {
@@ -217,4 +217,68 @@ func TestLocksAreByKey(t *testing.T) {
 	unlock()
 	<-got
 	require.Empty(t, k.locks)
+}
+
+func TestEveryPausesAndEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	var slept []time.Duration
+	sleep := func(_ context.Context, d time.Duration) error {
+		if slept = append(slept, d); len(slept) == 3 {
+			cancel()
+		}
+		return ctx.Err()
+	}
+	calls, failures := 0, 0
+	require.NoError(t, Every(ctx, sleep, time.Minute, func(context.Context) error {
+		if calls++; calls == 2 {
+			return &connectors.Owed{Code: connectors.RateLimited, RetryAfter: time.Hour}
+		}
+		return nil
+	}, func(error) { failures++ }))
+	require.Equal(t, []time.Duration{time.Minute, time.Hour, time.Minute}, slept)
+	require.Equal(t, 1, failures)
+}
+
+func TestFinalRefusalsAreToldFromThoseThatPass(t *testing.T) {
+	t.Parallel()
+	require.Nil(t, Final(nil))
+	require.Nil(t, Final(errors.New("away")))
+	for _, code := range []callback.Code{callback.CodeUnavailable, callback.CodeOutcomeUnknown, callback.CodeRateLimited} {
+		require.Nil(t, Final(callback.Refused(code)))
+	}
+	require.Equal(t, callback.CodeClosed, Final(fmt.Errorf("then: %w", callback.Refused(callback.CodeClosed))).Code)
+}
+
+func TestWhatIsLeftOutIsFilledIn(t *testing.T) {
+	t.Parallel()
+	d := Complete(connectors.Deps{})
+	require.NotNil(t, d.Logger)
+	require.WithinDuration(t, time.Now(), d.Now(), time.Minute)
+	require.NoError(t, d.Sleep(context.Background(), time.Microsecond))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, d.Sleep(ctx, time.Hour), context.Canceled)
+	for address, good := range map[string]bool{
+		"https://acme.freshdesk.com": true, "http://127.0.0.1:8080/x": true, "acme.freshdesk.com": false, "ftp://acme": false, "https://": false,
+		"https://key:X@acme.freshdesk.com": false, "https://acme/?key=1": false, "https://acme/#x": false, ":": false,
+	} {
+		require.Equal(t, good, Address(address), address)
+	}
+}
+
+func TestAnAnswerThatCannotBeReadPasses(t *testing.T) {
+	t.Parallel()
+	c := &Client{Vendor: "The vendor"}
+	require.NoError(t, c.Read(&Answer{}, nil))
+	require.NoError(t, c.Read(&Answer{Body: []byte(`{}`)}, nil))
+	var v struct{ A int }
+	require.NoError(t, c.Read(&Answer{Body: []byte(`{"A": 5}`)}, &v))
+	require.Equal(t, 5, v.A)
+	for _, body := range []string{"<html>Asha</html>", `{"A": "Asha"}`} {
+		err := c.Read(&Answer{Body: []byte(body)}, &v)
+		require.True(t, Is(err, connectors.Unavailable))
+		require.NotContains(t, err.Error(), "Asha")
+	}
+	require.True(t, Is(c.Read(&Answer{Body: []byte("<html>")}, nil), connectors.Unavailable))
 }

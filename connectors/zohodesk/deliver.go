@@ -14,8 +14,8 @@ import (
 // Deliver implements connectors.Connector. A task follows the newest state, so
 // that what is overtaken costs nothing; the end is written when its turn comes.
 func (z *Zoho) Deliver(ctx context.Context, d connectors.Delivery) error {
-	k := z.kindOf(d.Intake)
-	if k == none {
+	k, wanted := z.kindOf(d.Intake)
+	if !wanted {
 		return nil // configured differently since it was promised
 	}
 	defer z.locks.Lock(d.Callback.ID)()

@@ -260,8 +260,8 @@ func (z *Zoho) promise(ctx context.Context, h hint, replayed bool) error {
 	switch {
 	case err == nil, fault != nil && fault.Code == callback.CodeDuplicate:
 		return nil
-	case fault == nil:
-		return err
+	case fault == nil, fault.Code == callback.CodeIdempotencyKeyReused:
+		return err // the second: promised a moment ago, when the ticket was different
 	}
 	reason := "the desk refuses it (" + string(fault.Code) + "): " + fault.Detail
 	if err := z.keep(ctx, h, "", reason); err != nil {

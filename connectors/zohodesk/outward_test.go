@@ -260,18 +260,21 @@ func TestPoliciesSayWhatACallbackIsThere(t *testing.T) {
 	here := &book.Source{System: Name, Ref: "7"}
 	for _, c := range []struct {
 		in   book.Intake
-		want kind
+		want kind // empty: nothing
 	}{
 		{book.Intake{Policy: "callback-exception"}, tasks},
 		{book.Intake{Policy: "callback-exception", Source: here}, tasks},
 		{book.Intake{Policy: "executive-escalation"}, tickets},
-		{book.Intake{Policy: "supervisor-callback"}, none},
+		{book.Intake{Policy: "supervisor-callback"}, ""},
 		{book.Intake{Policy: "supervisor-callback", Source: here}, tickets},
 	} {
-		require.Equal(t, c.want, fl.kindOf(c.in), c.in.Policy)
-		require.Equal(t, c.want != none, fl.Wants(c.in, nil))
+		got, wanted := fl.kindOf(c.in)
+		require.Equal(t, c.want, got, c.in.Policy)
+		require.Equal(t, wanted, c.want != "")
+		require.Equal(t, wanted, fl.Wants(c.in, nil))
 	}
-	require.Equal(t, tasks, newFloor(t).kindOf(book.Intake{Policy: "supervisor-callback"}), "without a list, all but tickets")
+	got, _ := newFloor(t).kindOf(book.Intake{Policy: "supervisor-callback"})
+	require.Equal(t, tasks, got, "without a list, all but tickets")
 	require.NoError(t, fl.Deliver(context.Background(), connectors.Delivery{Callback: &callback.Callback{ID: "x"}}))
 }
 
@@ -458,7 +461,7 @@ func TestWhateverZohoDoesBothSidesAgreeAtTheEnd(t *testing.T) {
 		i, s := fl.fake.Item(r.ID), fl.state(id)
 		w, err := fl.wanted(ctx, r.Kind, s)
 		require.NoError(t, err)
-		require.Equal(t, w, sent{i.Status, i.Owner, i.DueDate})
+		require.Equal(t, sent{i.Status, i.Owner, i.DueDate}, w)
 		require.Equal(t, s.Status.Closed(), r.Closed)
 		if r.Kind == tickets {
 			require.ElementsMatch(t, s.Tags, i.Tags)

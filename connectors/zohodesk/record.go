@@ -202,12 +202,11 @@ func (w sent) members(k kind, before sent) map[string]any {
 	if w.Due != before.Due {
 		m["dueDate"] = w.Due
 	}
-	switch {
-	case w.Owner == before.Owner:
-	case w.Owner == "":
+	if w.Owner != before.Owner {
 		m[owner] = nil
-	default:
-		m[owner] = w.Owner
+		if w.Owner != "" {
+			m[owner] = w.Owner
+		}
 	}
 	return m
 }
@@ -248,7 +247,6 @@ func (z *Zoho) body(d *connectors.Delivery, r *record) map[string]any {
 		}
 	case tickets:
 		b["contact"] = z.contact(who)
-	case none:
 	}
 	return b
 }

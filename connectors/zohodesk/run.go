@@ -35,13 +35,13 @@ func (z *Zoho) Run(ctx context.Context) error {
 // poll looks at the tasks that have changed since the last one, newest first, so
 // that what changes meanwhile only comes twice.
 func (z *Zoho) poll(ctx context.Context) error {
-	since := time.Time{}
 	said, err := z.recall(ctx, "poll")
 	if err != nil {
 		return err
 	}
-	if since, err = time.Parse(time.RFC3339, said); err != nil {
-		since = z.deps.Now()
+	since, err := time.Parse(time.RFC3339, said)
+	if err != nil {
+		since = z.deps.Now() // the first one
 	}
 	newest := since
 	for page := 0; ; page++ {

@@ -44,7 +44,6 @@ type kind string
 
 // The kinds, as the API's paths name them.
 const (
-	none    kind = ""
 	tasks   kind = "tasks"
 	tickets kind = "tickets"
 )
@@ -124,16 +123,20 @@ func (z *Zoho) Name() string { return Name }
 func (z *Zoho) Path() string { return Name }
 
 // Wants implements connectors.Connector.
-func (z *Zoho) Wants(in book.Intake, _ *callback.Policy) bool { return z.kindOf(in) != none }
+func (z *Zoho) Wants(in book.Intake, _ *callback.Policy) bool {
+	_, wanted := z.kindOf(in)
+	return wanted
+}
 
-func (z *Zoho) kindOf(in book.Intake) kind {
+// kindOf is what a callback is there; false: nothing.
+func (z *Zoho) kindOf(in book.Intake) (kind, bool) {
 	switch {
 	case slices.Contains(z.config.Tickets, in.Policy), z.config.FromTickets == in.Policy && sourceTicket(in) != "":
-		return tickets
+		return tickets, true
 	case slices.Contains(z.config.Tasks, in.Policy), len(z.config.Tasks) == 0:
-		return tasks
+		return tasks, true
 	}
-	return none
+	return "", false
 }
 
 // sourceTicket is the ticket here that a callback comes from; empty: it comes from elsewhere.
