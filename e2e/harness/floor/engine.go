@@ -260,7 +260,9 @@ func (e *Engine) TagMissing(_ context.Context, id string, in contract.TagMissing
 func (e *Engine) HurryDelivery(context.Context, string) error { return api.ErrNoWorkflow }
 
 // Redeliver implements api.Engine: there are no connectors here.
-func (e *Engine) Redeliver(context.Context, string, contract.Delivery) error { return api.ErrEngineAway }
+func (e *Engine) Redeliver(context.Context, string, contract.Delivery) error {
+	return api.ErrEngineAway
+}
 
 // BeginOutage implements api.Engine. No callback hears of it: there are no workflows here.
 func (e *Engine) BeginOutage(context.Context, contract.OutageInput) error {
