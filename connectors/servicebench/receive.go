@@ -1,0 +1,70 @@
+package servicebench
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"ringback/callback"
+	"ringback/connectors/answer"
+)
+
+const (
+	// maxBody is more than any exception has.
+	maxBody = 64 << 10
+	// patience bounds the work on one request.
+	patience = 15 * time.Second
+	// media of exceptions.
+	media = "application/json"
+)
+
+// Path implements connectors.Inbound.
+func (c *Connector) Path() string { return "exceptions" }
+
+// Receive implements connectors.Inbound: one exception, signed. What is signed and
+// cannot be understood, or not be done, is kept and answered with 202.
+func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		answer.Problem(w, &callback.Fault{Code: callback.CodeMethodNotAllowed, Detail: "exceptions are posted"})
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		answer.Unread(w, err)
+		return
+	}
+	if err := c.key.Verify(r.Header, body, c.deps.Now()); err != nil {
+		answer.Problem(w, &callback.Fault{Code: callback.CodeUnauthenticated, Detail: "the signature is not one of this connector's secret, or too old"})
+		return
+	}
+	if m, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || m != media {
+		answer.Problem(w, &callback.Fault{Code: callback.CodeUnsupportedMediaType, Detail: "expected " + media})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	done, err := c.receive(ctx, body)
+	switch {
+	case err != nil:
+		c.deps.Logger.WarnContext(ctx, "an exception waits for its sender to try again", "connector", name, "error", err)
+		answer.Problem(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
+	case done.Outcome == KeptBack:
+		c.deps.Logger.WarnContext(ctx, "an exception was kept", "connector", name, "reason", *done.Reason)
+		answer.JSON(w, http.StatusAccepted, done)
+	default:
+		answer.JSON(w, http.StatusOK, done)
+	}
+}
+
+func (c *Connector) receive(ctx context.Context, body []byte) (result, error) {
+	x, err := Parse(body)
+	var f *callback.Fault
+	if errors.As(err, &f) {
+		reason := "it cannot be understood: " + f.Detail
+		return result{Outcome: KeptBack, Reason: &reason}, c.keep(ctx, media, body, reason)
+	}
+	return c.takeOrKeep(ctx, x, media, body)
+}
