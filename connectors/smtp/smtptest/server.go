@@ -104,6 +104,7 @@ func Serve(tb testing.TB, o Options) *Server {
 		_ = s.server.Serve(listener)
 	}()
 	tb.Cleanup(func() {
+		_ = listener.Close() // the server does not know it yet where the test was quick
 		_ = s.server.Close()
 		<-done
 	})
