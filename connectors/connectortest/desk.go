@@ -320,6 +320,9 @@ func (d *Desk) CustomerCalled(_ context.Context, connector, key, callbackID, not
 	if _, given := d.done[scope]; given {
 		return nil
 	}
+	if r.state.Status.Closed() {
+		return closed()
+	}
 	d.done[scope] = note
 	textID := ""
 	if note != "" {
@@ -330,7 +333,8 @@ func (d *Desk) CustomerCalled(_ context.Context, connector, key, callbackID, not
 	return nil
 }
 
-// TagMissing implements connectors.Desk: it is told once a minute.
+// TagMissing implements connectors.Desk: it is told once a minute, and refused
+// where the callback is closed.
 func (d *Desk) TagMissing(_ context.Context, connector, callbackID string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -341,8 +345,11 @@ func (d *Desk) TagMissing(_ context.Context, connector, callbackID string) error
 	if !found {
 		return &callback.Fault{Code: callback.CodeNotFound, Detail: "there is no such callback"}
 	}
+	if r.state.Status.Closed() {
+		return closed()
+	}
 	told, ever := d.missing[callbackID]
-	if r.state.Status.Closed() || r.policy.Tag.Required == "" || ever && d.now().Sub(told) < time.Minute {
+	if r.policy.Tag.Required == "" || ever && d.now().Sub(told) < time.Minute {
 		return nil
 	}
 	d.missing[callbackID] = d.now()
@@ -467,6 +474,10 @@ func (d *Desk) next(c connectors.Connector, id string) (connectors.Delivery, boo
 		}
 	}
 	return next, true
+}
+
+func closed() error {
+	return &callback.Fault{Code: callback.CodeClosed, Rule: "R09", Detail: "this callback is closed: nothing can happen to it any more"}
 }
 
 // textID is what a fact calls text_id.
