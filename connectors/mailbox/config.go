@@ -22,6 +22,7 @@ import (
 	"ringback/connectors"
 	"ringback/connectors/phone"
 	"ringback/connectors/smtp"
+	"ringback/connectors/wire"
 )
 
 // name of the connector, of its block in the configuration, and of the source system of its callbacks.
@@ -125,6 +126,7 @@ func New(c Config, deps connectors.Deps) (*Connector, error) {
 	if c.MaxPerSender == 0 {
 		c.MaxPerSender = standardRate
 	}
+	deps = wire.Complete(deps)
 	made := &Connector{config: c, deps: deps, assign: map[string]string{}, own: map[string]bool{}, ours: map[string]bool{}, senders: map[string]*rate.Limiter{}}
 	if err := made.connection(); err != nil {
 		return nil, err

@@ -9,12 +9,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"ringback/connectors/mailbox/mailboxtest"
+	"ringback/connectors/mailbox/mailboxfake"
 )
 
 func TestR20_AMessageIsReadAsAPersonReadsIt(t *testing.T) {
 	t.Parallel()
-	l, err := open(mailboxtest.Letter{
+	l, err := open(mailboxfake.Letter{
 		From: "=?utf-8?q?Asha_R=C3=A5o?= <Asha@Customer.Example>", To: "The desk <Executives@desk.example>, other@desk.example",
 		Subject: "=?utf-8?q?Why_?= =?utf-8?q?does_nobody_call=3F?=", ID: "one@customer.example",
 		Header: []string{"In-Reply-To: <b@c>", "References: <a@c> <b@c>", "Delivered-To: exec@desk.example"},
@@ -103,14 +103,14 @@ func TestR20_WhatAMachineMayHaveWrittenIsKnown(t *testing.T) {
 		"List-Id: <x>": "List-Id", "X-Priority: 1": "",
 	}
 	for header, want := range tests {
-		l, err := open(mailboxtest.Letter{Header: []string{header}, Text: "x"}.Bytes(), false)
+		l, err := open(mailboxfake.Letter{Header: []string{header}, Text: "x"}.Bytes(), false)
 		require.NoError(t, err)
 		require.Equal(t, want, l.Automatic, header)
 	}
 	for from, want := range map[string]string{
 		"MAILER-DAEMON@mx.example": "From", "No Reply <noreply@shop.example>": "From", "Postmaster <postmaster@x.example>": "From", "Nora Reply <nora@x.example>": "",
 	} {
-		l, err := open(mailboxtest.Letter{From: from, Text: "x"}.Bytes(), false)
+		l, err := open(mailboxfake.Letter{From: from, Text: "x"}.Bytes(), false)
 		require.NoError(t, err)
 		require.Equal(t, want, l.Automatic, from)
 	}
@@ -192,7 +192,7 @@ func TestR20_ATokenIsOfOneCallbackAndNobodyElseMakesOne(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(mailboxtest.Letter{Subject: "s", ID: "a@b", Text: "x", HTML: "<p>x", Attachment: "y"}.Bytes(), false)
+	f.Add(mailboxfake.Letter{Subject: "s", ID: "a@b", Text: "x", HTML: "<p>x", Attachment: "y"}.Bytes(), false)
 	f.Add([]byte("From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n"), true)
 	f.Add([]byte("From: =?x?q?=FF?= <a@b.example>\r\nSubject: =?utf-8?b?////?=\r\nMessage-ID: <\x00>\r\nReferences: <a><b>\r\n\r\n\xff"), false)
 	f.Add([]byte("From: a@b.example\r\nContent-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\nPGE+"), false)

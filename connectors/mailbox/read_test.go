@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/callback"
-	"ringback/connectors/mailbox/mailboxtest"
+	"ringback/connectors/mailbox/mailboxfake"
 	"ringback/connectors/smtp"
-	"ringback/connectors/smtp/smtptest"
+	"ringback/connectors/smtp/smtpfake"
 	"ringback/e2e/harness/dovecot"
 )
 
@@ -25,7 +25,7 @@ import (
 const waiting = 30 * time.Second
 
 // reading starts the connector on a mailbox; it ends with the test, or before.
-func (o *office) reading(s *mailboxtest.Server, change ...func(*Config)) (stop func()) {
+func (o *office) reading(s *mailboxfake.Server, change ...func(*Config)) (stop func()) {
 	o.tb.Helper()
 	o.config.IMAP, o.config.User, o.config.Password, o.config.TLS = s.URL, s.User, s.Password, s.Trust
 	for _, f := range change {
@@ -83,29 +83,29 @@ func (o *office) cases(n int) {
 // servers are what the contract of the mailbox is held against. A real account is
 // one where RINGBACK_TEST_IMAP names it, imaps://USER:PASSWORD@HOST: it is only
 // ever read from, and written to, in a folder of the test's own.
-func servers() map[string]func(t *testing.T) *mailboxtest.Server {
-	all := map[string]func(t *testing.T) *mailboxtest.Server{
-		"in memory": func(t *testing.T) *mailboxtest.Server { return mailboxtest.Serve(t, mailboxtest.Options{}) },
-		"in memory, with TLS": func(t *testing.T) *mailboxtest.Server {
-			return mailboxtest.Serve(t, mailboxtest.Options{TLS: true})
+func servers() map[string]func(t *testing.T) *mailboxfake.Server {
+	all := map[string]func(t *testing.T) *mailboxfake.Server{
+		"in memory": func(t *testing.T) *mailboxfake.Server { return mailboxfake.Serve(t, mailboxfake.Options{}) },
+		"in memory, with TLS": func(t *testing.T) *mailboxfake.Server {
+			return mailboxfake.Serve(t, mailboxfake.Options{TLS: true})
 		},
-		"in memory, without IDLE": func(t *testing.T) *mailboxtest.Server {
-			return mailboxtest.Serve(t, mailboxtest.Options{Silent: true})
+		"in memory, without IDLE": func(t *testing.T) *mailboxfake.Server {
+			return mailboxfake.Serve(t, mailboxfake.Options{Silent: true})
 		},
-		"Dovecot": func(t *testing.T) *mailboxtest.Server {
+		"Dovecot": func(t *testing.T) *mailboxfake.Server {
 			d := dovecot.Start(t, "")
-			return mailboxtest.Behind(t, d.IMAP, dovecot.User, dovecot.Password, d.Trust)
+			return mailboxfake.Behind(t, d.IMAP, dovecot.User, dovecot.Password, d.Trust)
 		},
-		"Dovecot, with TLS": func(t *testing.T) *mailboxtest.Server {
+		"Dovecot, with TLS": func(t *testing.T) *mailboxfake.Server {
 			d := dovecot.Start(t, "")
-			return mailboxtest.Behind(t, d.IMAPS, dovecot.User, dovecot.Password, d.Trust)
+			return mailboxfake.Behind(t, d.IMAPS, dovecot.User, dovecot.Password, d.Trust)
 		},
 	}
 	if account, err := url.Parse(os.Getenv("RINGBACK_TEST_IMAP")); err == nil && account.User != nil {
-		all["an account"] = func(t *testing.T) *mailboxtest.Server {
+		all["an account"] = func(t *testing.T) *mailboxfake.Server {
 			password, _ := account.User.Password()
 			user := account.User.Username()
-			return mailboxtest.Account(t, account.Scheme+"://"+account.Host, user, password)
+			return mailboxfake.Account(t, account.Scheme+"://"+account.Host, user, password)
 		}
 	}
 	return all
@@ -135,7 +135,7 @@ func TestR20_TheContractOfTheMailbox(t *testing.T) {
 			require.Equal(t, "exec1", o.desk.View(o.desk.All()[2]).State.Assignee)
 
 			// One that waits for a person is flagged, and not seen by anybody.
-			s.Put(t, folder, letterOf("four@customer.example", func(l *mailboxtest.Letter) {
+			s.Put(t, folder, letterOf("four@customer.example", func(l *mailboxfake.Letter) {
 				l.Subject, l.Header = "Forged", []string{"Authentication-Results: mx.desk.example; dmarc=fail"}
 			}).Bytes(), letterOf("five@customer.example").Bytes())
 			o.cases(4)
@@ -146,7 +146,7 @@ func TestR20_TheContractOfTheMailbox(t *testing.T) {
 			require.Len(t, o.kept.Messages(), 1)
 
 			// The same message in another copy, and a reply.
-			s.Put(t, folder, letterOf("one@customer.example").Bytes(), letterOf("six@customer.example", func(l *mailboxtest.Letter) {
+			s.Put(t, folder, letterOf("one@customer.example").Bytes(), letterOf("six@customer.example", func(l *mailboxfake.Letter) {
 				l.Header = append(l.Header, "In-Reply-To: <one@customer.example>")
 			}).Bytes())
 			first := o.desk.All()[0]
@@ -194,7 +194,7 @@ func TestR20_WhatIsDoneIsMovedAndWhatWaitsStays(t *testing.T) {
 
 func TestR20_AServerThatCanMoveNothingLosesNothing(t *testing.T) {
 	t.Parallel()
-	s := mailboxtest.Serve(t, mailboxtest.Options{Plain: true})
+	s := mailboxfake.Serve(t, mailboxfake.Options{Plain: true})
 	o := openOffice(t)
 	// Somebody is about to throw a message away: without UIDPLUS a move would do it for them.
 	s.Put(t, "INBOX", letterOf("mine@customer.example").Bytes())
@@ -212,7 +212,7 @@ func TestR20_AServerThatCanMoveNothingLosesNothing(t *testing.T) {
 
 func TestR20_NothingIsMarkedBeforeItsCaseExists(t *testing.T) {
 	t.Parallel()
-	s := mailboxtest.Serve(t, mailboxtest.Options{})
+	s := mailboxfake.Serve(t, mailboxfake.Options{})
 	o := openOffice(t)
 	s.Put(t, "INBOX", letterOf("one@customer.example").Bytes(), letterOf("two@customer.example").Bytes())
 	o.desk.Fail(errors.New("away"))
@@ -241,7 +241,7 @@ func TestR20_NothingIsMarkedBeforeItsCaseExists(t *testing.T) {
 
 func TestR20_AnOutageOfTheMailServerIsNoError(t *testing.T) {
 	t.Parallel()
-	s := mailboxtest.Serve(t, mailboxtest.Options{})
+	s := mailboxfake.Serve(t, mailboxfake.Options{})
 	o := openOffice(t)
 	s.Shut(true)
 	o.reading(s)
@@ -259,9 +259,9 @@ func TestR20_AnOutageOfTheMailServerIsNoError(t *testing.T) {
 
 func TestASignInThatIsRefusedIsSaidWithoutSecrets(t *testing.T) {
 	t.Parallel()
-	s := mailboxtest.Serve(t, mailboxtest.Options{TLS: true})
+	s := mailboxfake.Serve(t, mailboxfake.Options{TLS: true})
 	o := openOffice(t, func(c *Config) {
-		c.IMAP, c.User, c.Password, c.TLS = s.URL, mailboxtest.User, "a-wrong-secret-password", s.Trust
+		c.IMAP, c.User, c.Password, c.TLS = s.URL, mailboxfake.User, "a-wrong-secret-password", s.Trust
 	})
 	err := o.c.Check(context.Background())
 	require.ErrorContains(t, err, "signing in")
@@ -277,10 +277,10 @@ func TestASignInThatIsRefusedIsSaidWithoutSecrets(t *testing.T) {
 
 func TestAServerThatHangsIsLeft(t *testing.T) {
 	t.Parallel()
-	s := mailboxtest.Serve(t, mailboxtest.Options{TLS: true})
+	s := mailboxfake.Serve(t, mailboxfake.Options{TLS: true})
 	o := openOffice(t, func(c *Config) {
 		// TLS on one side, none on the other: both wait for the other to speak.
-		c.IMAP, c.User, c.Password = strings.Replace(s.URL, "imaps", "imap", 1), mailboxtest.User, mailboxtest.Password
+		c.IMAP, c.User, c.Password = strings.Replace(s.URL, "imaps", "imap", 1), mailboxfake.User, mailboxfake.Password
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -291,15 +291,15 @@ func TestAServerThatHangsIsLeft(t *testing.T) {
 // submitted through it with a sign-in over TLS, and the customer's reply to them.
 func TestR20_TheStoryOfAMailThroughARealServer(t *testing.T) {
 	t.Parallel()
-	customer := smtptest.Serve(t, smtptest.Options{}) // where mail to customers ends
+	customer := smtpfake.Serve(t, smtpfake.Options{}) // where mail to customers ends
 	d := dovecot.Start(t, strings.TrimPrefix(customer.URL, "smtp://"))
 	sender, err := smtp.New(smtp.Config{URL: d.SMTPS, From: "The desk <executives@desk.example>", User: dovecot.User, Password: dovecot.Password, TLS: d.Trust})
 	require.NoError(t, err)
 	require.NoError(t, sender.Check(context.Background()))
-	s := mailboxtest.Behind(t, d.IMAPS, dovecot.User, dovecot.Password, d.Trust)
+	s := mailboxfake.Behind(t, d.IMAPS, dovecot.User, dovecot.Password, d.Trust)
 	o := openOffice(t)
 	o.reading(s, func(c *Config) { c.Post = sender })
-	s.Put(t, "INBOX", letterOf("one@customer.example", func(l *mailboxtest.Letter) { l.Text = "Why does nobody call?" }).Bytes())
+	s.Put(t, "INBOX", letterOf("one@customer.example", func(l *mailboxfake.Letter) { l.Text = "Why does nobody call?" }).Bytes())
 	o.cases(1)
 	id := o.desk.All()[0]
 	require.Empty(t, o.desk.View(id).Intake.Customer.Phone)
@@ -310,7 +310,7 @@ func TestR20_TheStoryOfAMailThroughARealServer(t *testing.T) {
 	require.Contains(t, ack.Text, "phone number")
 	require.Equal(t, "auto-generated", ack.Header.Get("Auto-Submitted"))
 
-	s.Put(t, "INBOX", mailboxtest.Letter{
+	s.Put(t, "INBOX", mailboxfake.Letter{
 		ID: "two@customer.example", Subject: "Re: " + ack.Subject(), Text: "On 98765 43210, please.",
 		Header: []string{passed, "In-Reply-To: " + ack.Header.Get("Message-Id")},
 	}.Bytes())
@@ -328,7 +328,7 @@ func TestR20_TheStoryOfAMailThroughARealServer(t *testing.T) {
 
 func TestR20_OneMessageThatTheServerCannotGiveHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	s := mailboxtest.Serve(t, mailboxtest.Options{})
+	s := mailboxfake.Serve(t, mailboxfake.Options{})
 	var refusals atomic.Int32
 	s.Spoil(func(line string) bool {
 		bad := strings.Contains(line, "UID FETCH 2 ")

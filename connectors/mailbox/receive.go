@@ -1,14 +1,16 @@
 package mailbox
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"time"
 
 	"ringback/callback"
-	"ringback/connectors/answer"
+	"ringback/connectors/wire"
 )
 
 const (
@@ -31,35 +33,43 @@ func (c *Connector) MaxBody() int64 { return maxBody }
 // for a person is answered with 202.
 func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		answer.Problem(w, &callback.Fault{Code: callback.CodeMethodNotAllowed, Detail: "messages are posted"})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeMethodNotAllowed, Detail: "messages are posted"})
 		return
 	}
 	if m, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || m != media {
-		answer.Problem(w, &callback.Fault{Code: callback.CodeUnsupportedMediaType, Detail: "expected " + media})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnsupportedMediaType, Detail: "expected " + media})
 		return
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, c.config.MaxSize))
-	var more int64
+	var raw bytes.Buffer
+	_, err := io.CopyN(&raw, r.Body, c.config.MaxSize)
+	more := false
 	if err == nil {
-		more, err = io.Copy(io.Discard, r.Body)
+		var rest int64
+		rest, err = io.Copy(io.Discard, r.Body)
+		more = rest > 0
 	}
-	if err != nil {
-		answer.Unread(w, err)
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeTooLarge, Detail: "the message is too large"})
+		return
+	case err != nil && !errors.Is(err, io.EOF):
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeMalformed, Detail: "the message ends too early"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	done, err := c.takeOrKeep(ctx, raw, more > 0)
+	done, err := c.takeOrKeep(ctx, raw.Bytes(), more)
 	switch {
 	case err != nil:
 		c.deps.Logger.WarnContext(ctx, "a message waits for its sender to try again", "connector", name, "error", err)
-		answer.Problem(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
 	case done.Outcome == KeptBack:
 		c.tell(ctx, done)
-		answer.JSON(w, http.StatusAccepted, done)
+		wire.Reply(w, http.StatusAccepted, done)
 	default:
 		c.tell(ctx, done)
-		answer.JSON(w, http.StatusOK, done)
+		wire.Reply(w, http.StatusOK, done)
 	}
 }
 

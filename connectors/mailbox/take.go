@@ -19,6 +19,7 @@ import (
 	"ringback/connectors"
 	"ringback/connectors/phone"
 	"ringback/connectors/plain"
+	"ringback/connectors/wire"
 )
 
 // Outcome is what became of a message.
@@ -270,12 +271,8 @@ func (c *Connector) promise(ctx context.Context, l *letter, after *book.View) (r
 
 // refusal tells what passes by itself from what waits for a person.
 func refusal(err error) error {
-	var f *callback.Fault
-	if !errors.As(err, &f) {
-		return err
-	}
-	switch f.Code { //nolint:exhaustive // every other refusal stays
-	case callback.CodeUnavailable, callback.CodeRateLimited, callback.CodeOutcomeUnknown, callback.CodeInternal, callback.CodeIdempotencyKeyReused, callback.CodeClosed:
+	f := wire.Final(err)
+	if f == nil || f.Code == callback.CodeIdempotencyKeyReused || f.Code == callback.CodeInternal || f.Code == callback.CodeClosed {
 		return err
 	}
 	return &unfit{"the desk refuses it: " + f.Error()}

@@ -19,9 +19,9 @@ import (
 	"ringback/callback"
 	"ringback/connectors"
 	"ringback/connectors/connectortest"
-	"ringback/connectors/mailbox/mailboxtest"
+	"ringback/connectors/mailbox/mailboxfake"
 	"ringback/connectors/smtp"
-	"ringback/connectors/smtp/smtptest"
+	"ringback/connectors/smtp/smtpfake"
 )
 
 // office is a desk with an inbox, and the mail server that it answers through.
@@ -32,7 +32,7 @@ type office struct {
 	memory *connectortest.Memory
 	kept   *connectortest.Kept
 	deps   connectors.Deps
-	post   *smtptest.Server
+	post   *smtpfake.Server
 	config Config
 	c      *Connector
 }
@@ -44,7 +44,7 @@ func openOffice(tb testing.TB, change ...func(*Config)) *office {
 	o.desk.Hire(connectortest.Floor()...)
 	o.desk.Hire(book.Staff{ID: "exec2", Rank: 4, Tier: "executive", Queues: []string{"Executive Escalations"}})
 	o.deps = connectors.Deps{Desk: o.desk, Memory: o.memory, Kept: o.kept, Logger: slog.New(slog.NewTextHandler(nobody{tb}, nil)), Now: o.clock.Now, Sleep: o.clock.Sleep}
-	o.post = smtptest.Serve(tb, smtptest.Options{})
+	o.post = smtpfake.Serve(tb, smtpfake.Options{})
 	sender, err := smtp.New(smtp.Config{URL: o.post.URL, From: "The desk <desk@desk.example>"})
 	require.NoError(tb, err)
 	o.config = Config{
@@ -80,8 +80,8 @@ func (o *office) again() *Connector {
 const passed = "Authentication-Results: mx.desk.example; dmarc=pass header.from=customer.example"
 
 // letter is one that our server has found to be real.
-func letterOf(id string, change ...func(*mailboxtest.Letter)) mailboxtest.Letter {
-	l := mailboxtest.Letter{
+func letterOf(id string, change ...func(*mailboxfake.Letter)) mailboxfake.Letter {
+	l := mailboxfake.Letter{
 		ID: id, Subject: "Nobody calls", Header: []string{passed}, Text: "I have waited for a week. My number is 98765 43210.\n\nAsha",
 	}
 	for _, f := range change {
@@ -91,7 +91,7 @@ func letterOf(id string, change ...func(*mailboxtest.Letter)) mailboxtest.Letter
 }
 
 // post gives a message to the connector as a gateway does.
-func (o *office) give(l mailboxtest.Letter, want Outcome) (callbackID string) {
+func (o *office) give(l mailboxfake.Letter, want Outcome) (callbackID string) {
 	o.tb.Helper()
 	done, code := o.send(l.Bytes())
 	if want == KeptBack {
@@ -146,7 +146,7 @@ func TestR20_AMailMakesACaseThatANamedPersonHas(t *testing.T) {
 	require.Equal(t, id, o.give(letterOf("one@customer.example"), Known), "the same message again")
 	require.Len(t, o.desk.All(), 1)
 
-	chair := o.give(letterOf("two@customer.example", func(l *mailboxtest.Letter) { l.To = "info@elsewhere.example, chair@DESK.example" }), Promised)
+	chair := o.give(letterOf("two@customer.example", func(l *mailboxfake.Letter) { l.To = "info@elsewhere.example, chair@DESK.example" }), Promised)
 	require.Equal(t, "exec2", o.desk.View(chair).State.Assignee, "by the address that it was written to")
 }
 
@@ -155,7 +155,7 @@ func TestR20_AMessageWithoutAnIDIsKnownByWhatItSays(t *testing.T) {
 	o := openOffice(t)
 	id := o.give(letterOf(""), Promised)
 	require.Equal(t, id, o.give(letterOf(""), Known))
-	o.give(letterOf("", func(l *mailboxtest.Letter) { l.Subject = "Another" }), Promised)
+	o.give(letterOf("", func(l *mailboxfake.Letter) { l.Subject = "Another" }), Promised)
 	require.NoError(t, o.deliver())
 	require.Empty(t, o.post.Mails()[0].Header.Get("In-Reply-To"))
 }
@@ -172,7 +172,7 @@ func TestR20_TheNumberToCallIsTakenOnlyWhereItIsBeyondDoubt(t *testing.T) {
 		{"none", "Call me!", "", "[No phone number was found in the message.]"},
 	}
 	for i, test := range tests {
-		id := o.give(letterOf(strconv.Itoa(i)+"@customer.example", func(l *mailboxtest.Letter) { l.Text = test.text }), Promised)
+		id := o.give(letterOf(strconv.Itoa(i)+"@customer.example", func(l *mailboxfake.Letter) { l.Text = test.text }), Promised)
 		in := o.desk.View(id).Intake
 		require.Equal(t, test.phone, in.Customer.Phone, test.name)
 		if test.hint != "" {
@@ -186,17 +186,17 @@ func TestR20_TheNumberToCallIsTakenOnlyWhereItIsBeyondDoubt(t *testing.T) {
 
 func TestR20_AReplyBelongsToItsCase(t *testing.T) {
 	t.Parallel()
-	replies := map[string]func(first string, ack smtptest.Mail, l *mailboxtest.Letter){
-		"to our answer": func(_ string, ack smtptest.Mail, l *mailboxtest.Letter) {
+	replies := map[string]func(first string, ack smtpfake.Mail, l *mailboxfake.Letter){
+		"to our answer": func(_ string, ack smtpfake.Mail, l *mailboxfake.Letter) {
 			l.Header = append(l.Header, "In-Reply-To: "+ack.Header.Get("Message-Id"))
 		},
-		"further down the thread": func(_ string, ack smtptest.Mail, l *mailboxtest.Letter) {
+		"further down the thread": func(_ string, ack smtpfake.Mail, l *mailboxfake.Letter) {
 			l.Header = append(l.Header, "In-Reply-To: <unknown@elsewhere>", "References: <x@y> "+ack.Header.Get("Message-Id")+" <unknown@elsewhere>")
 		},
-		"to their own message": func(first string, _ smtptest.Mail, l *mailboxtest.Letter) {
+		"to their own message": func(first string, _ smtpfake.Mail, l *mailboxfake.Letter) {
 			l.Header = append(l.Header, "References: <"+first+">")
 		},
-		"by the token alone": func(_ string, ack smtptest.Mail, l *mailboxtest.Letter) { l.Subject = "SV: " + ack.Subject() },
+		"by the token alone": func(_ string, ack smtpfake.Mail, l *mailboxfake.Letter) { l.Subject = "SV: " + ack.Subject() },
 	}
 	for name, reply := range replies {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestR20_AReplyBelongsToItsCase(t *testing.T) {
 			id := o.give(letterOf("one@customer.example"), Promised)
 			require.NoError(t, o.deliver())
 			ack := o.post.Mails()[0]
-			answer := letterOf("two@customer.example", func(l *mailboxtest.Letter) {
+			answer := letterOf("two@customer.example", func(l *mailboxfake.Letter) {
 				l.Text = "And now it is worse.\n\nOn Monday, the desk wrote:\n> Thank you"
 				reply("one@customer.example", ack, l)
 			})
@@ -218,7 +218,7 @@ func TestR20_AReplyBelongsToItsCase(t *testing.T) {
 			require.Len(t, o.post.Mails(), 1, "a reply is not answered again")
 
 			// On to the reply's own id.
-			o.give(letterOf("three@customer.example", func(l *mailboxtest.Letter) { l.Header = append(l.Header, "In-Reply-To: <two@customer.example>") }), Joined)
+			o.give(letterOf("three@customer.example", func(l *mailboxfake.Letter) { l.Header = append(l.Header, "In-Reply-To: <two@customer.example>") }), Joined)
 			require.Equal(t, 2, o.desk.Count(id, callback.TypeCustomerCalled))
 		})
 	}
@@ -229,13 +229,13 @@ func TestR20_AReplyToAClosedCaseIsANewOneThatNamesIt(t *testing.T) {
 	o := openOffice(t)
 	first := o.give(letterOf("one@customer.example"), Promised)
 	o.complete(first, "exec1")
-	answer := func(id, from string) mailboxtest.Letter {
-		return letterOf(id, func(l *mailboxtest.Letter) {
+	answer := func(id, from string) mailboxfake.Letter {
+		return letterOf(id, func(l *mailboxfake.Letter) {
 			l.From, l.Text = from, "It is not settled."
 			l.Header = append(l.Header, "In-Reply-To: <one@customer.example>")
 		})
 	}
-	second := o.give(answer("two@customer.example", mailboxtest.Customer), Promised)
+	second := o.give(answer("two@customer.example", mailboxfake.Customer), Promised)
 	v := o.desk.View(second)
 	require.Equal(t, first, v.Intake.Parent)
 	require.Equal(t, "+919876543210", v.Intake.Customer.Phone, "the number of the case before, of the same customer")
@@ -262,7 +262,7 @@ func TestR20_WhoeverWroteIsAnsweredOnce(t *testing.T) {
 	require.Equal(t, mails[0].Header.Get("Message-Id"), mails[1].Header.Get("Message-Id"), "what may have arrived is sent again under the same id")
 	m := mails[1]
 	require.Equal(t, []string{"asha@customer.example"}, m.To)
-	require.Equal(t, "desk@desk.example", smtptest.Address(m.Header.Get("From")))
+	require.Equal(t, "desk@desk.example", smtpfake.Address(m.Header.Get("From")))
 	require.Contains(t, m.Subject(), "We have received your message [RB-")
 	require.Equal(t, "<one@customer.example>", m.Header.Get("In-Reply-To"))
 	require.Equal(t, "auto-generated", m.Header.Get("Auto-Submitted"))
@@ -271,7 +271,7 @@ func TestR20_WhoeverWroteIsAnsweredOnce(t *testing.T) {
 	require.NoError(t, o.deliver())
 	require.Len(t, o.post.Mails(), 2)
 
-	o.give(letterOf("two@customer.example", func(l *mailboxtest.Letter) { l.Text = "Call me." }), Promised)
+	o.give(letterOf("two@customer.example", func(l *mailboxfake.Letter) { l.Text = "Call me." }), Promised)
 	require.NoError(t, o.deliver())
 	require.Contains(t, o.post.Mails()[2].Text, "answer this mail with the phone number")
 }
@@ -282,7 +282,7 @@ func TestR20_WordsOfTheOrganizationsOwn(t *testing.T) {
 		c.Acknowledge = Acknowledge{Subject: "Vielen Dank", Text: "Wir rufen an.", WithoutPhone: "Welche Nummer?"}
 	})
 	o.give(letterOf("one@customer.example"), Promised)
-	o.give(letterOf("two@customer.example", func(l *mailboxtest.Letter) { l.Text = "Hallo" }), Promised)
+	o.give(letterOf("two@customer.example", func(l *mailboxfake.Letter) { l.Text = "Hallo" }), Promised)
 	require.NoError(t, o.deliver())
 	mails := o.post.Mails()
 	require.True(t, strings.HasPrefix(mails[0].Subject(), "Vielen Dank [RB-"))
@@ -293,15 +293,15 @@ func TestR20_WordsOfTheOrganizationsOwn(t *testing.T) {
 func TestR20_AMachineIsNeverAnswered(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t)
-	for i, change := range []func(*mailboxtest.Letter){
-		func(l *mailboxtest.Letter) { l.Header = append(l.Header, "Auto-Submitted: auto-replied") },
-		func(l *mailboxtest.Letter) { l.Header = append(l.Header, "Precedence: bulk") },
-		func(l *mailboxtest.Letter) { l.Header = append(l.Header, "X-Loop: x") },
-		func(l *mailboxtest.Letter) { l.Header = append(l.Header, "X-Auto-Response-Suppress: OOF") },
-		func(l *mailboxtest.Letter) { l.Header = append(l.Header, "Return-Path: <>") },
-		func(l *mailboxtest.Letter) { l.From = "MAILER-DAEMON@mx.example" },
-		func(l *mailboxtest.Letter) { l.From = "Desk <DESK@desk.example>" }, // our own address
-		func(l *mailboxtest.Letter) { l.From = "chair@desk.example" },
+	for i, change := range []func(*mailboxfake.Letter){
+		func(l *mailboxfake.Letter) { l.Header = append(l.Header, "Auto-Submitted: auto-replied") },
+		func(l *mailboxfake.Letter) { l.Header = append(l.Header, "Precedence: bulk") },
+		func(l *mailboxfake.Letter) { l.Header = append(l.Header, "X-Loop: x") },
+		func(l *mailboxfake.Letter) { l.Header = append(l.Header, "X-Auto-Response-Suppress: OOF") },
+		func(l *mailboxfake.Letter) { l.Header = append(l.Header, "Return-Path: <>") },
+		func(l *mailboxfake.Letter) { l.From = "MAILER-DAEMON@mx.example" },
+		func(l *mailboxfake.Letter) { l.From = "Desk <DESK@desk.example>" }, // our own address
+		func(l *mailboxfake.Letter) { l.From = "chair@desk.example" },
 	} {
 		id := o.give(letterOf(strconv.Itoa(i)+"@machine.example", change), Promised)
 		require.Equal(t, "exec1", o.desk.View(id).State.Assignee, "it is a case all the same")
@@ -319,14 +319,14 @@ func TestR20_TwoMachinesDoNotTalkToEachOther(t *testing.T) {
 	ack := o.post.Mails()[0]
 	// The customer is on holiday, and so is the customer's deputy.
 	for i := range 5 {
-		require.Equal(t, id, o.give(letterOf(strconv.Itoa(i)+"@holiday.example", func(l *mailboxtest.Letter) {
+		require.Equal(t, id, o.give(letterOf(strconv.Itoa(i)+"@holiday.example", func(l *mailboxfake.Letter) {
 			l.Subject = "Out of office: " + ack.Subject()
 			l.Header = append(l.Header, "Auto-Submitted: auto-replied", "In-Reply-To: "+ack.Header.Get("Message-Id"))
 		}), Answered))
 	}
 	require.Zero(t, o.desk.Count(id, callback.TypeCustomerCalled), "a machine is no customer who calls again")
 	// Our own mail comes back to us.
-	o.give(mailboxtest.Letter{From: "desk@desk.example", ID: strings.Trim(ack.Header.Get("Message-Id"), "<>"), Header: []string{passed}, Text: "Thank you"}, Ours)
+	o.give(mailboxfake.Letter{From: "desk@desk.example", ID: strings.Trim(ack.Header.Get("Message-Id"), "<>"), Header: []string{passed}, Text: "Thank you"}, Ours)
 	require.NoError(t, o.deliver())
 	require.Len(t, o.post.Mails(), 1)
 	require.Len(t, o.desk.All(), 1)
@@ -341,7 +341,7 @@ func TestR20_AForgedSenderWaitsForAPerson(t *testing.T) {
 		"did not check ": {"Authentication-Results: mx.evil.example; dmarc=pass header.from=customer.example"},
 	}
 	for reason, header := range tests {
-		l := letterOf(strings.ReplaceAll(reason, " ", "-")+"@customer.example", func(l *mailboxtest.Letter) { l.Header = header })
+		l := letterOf(strings.ReplaceAll(reason, " ", "-")+"@customer.example", func(l *mailboxfake.Letter) { l.Header = header })
 		before := len(o.kept.Messages())
 		o.give(l, KeptBack)
 		o.give(l, KeptBack)
@@ -360,7 +360,7 @@ func TestR20_AForgedSenderWaitsForAPerson(t *testing.T) {
 	require.Len(t, o.desk.All(), 1)
 
 	unchecked := openOffice(t, func(c *Config) { c.AuthservID = "" })
-	unchecked.give(letterOf("one@customer.example", func(l *mailboxtest.Letter) { l.Header = nil }), Promised)
+	unchecked.give(letterOf("one@customer.example", func(l *mailboxfake.Letter) { l.Header = nil }), Promised)
 }
 
 func TestR20_AFloodFromOneSenderWaitsForAPerson(t *testing.T) {
@@ -375,7 +375,7 @@ func TestR20_AFloodFromOneSenderWaitsForAPerson(t *testing.T) {
 	}
 	o.give(letterOf("more@customer.example"), KeptBack)
 	require.Contains(t, o.kept.Messages()[0].Reason, "more than 3 messages")
-	o.give(letterOf("other@customer.example", func(l *mailboxtest.Letter) { l.From = "other@customer.example" }), Promised)
+	o.give(letterOf("other@customer.example", func(l *mailboxfake.Letter) { l.From = "other@customer.example" }), Promised)
 	o.clock.Advance(20 * time.Minute)
 	o.give(letterOf("later@customer.example"), Promised)
 	require.NoError(t, o.c.Replay(context.Background(), o.kept.Messages()[0]))
@@ -403,12 +403,12 @@ func TestWhatIsNoMailIsKept(t *testing.T) {
 func TestALargeMessageIsReadAsFarAsIsAllowed(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t, func(c *Config) { c.MaxSize = 10 << 10 })
-	id := o.give(letterOf("one@customer.example", func(l *mailboxtest.Letter) { l.Attachment = strings.Repeat("x", 2<<20) }), Promised)
+	id := o.give(letterOf("one@customer.example", func(l *mailboxfake.Letter) { l.Attachment = strings.Repeat("x", 2<<20) }), Promised)
 	reason := o.desk.View(id).Intake.Reason
 	require.Contains(t, reason, "I have waited for a week")
 	require.Contains(t, reason, "was not read")
 	require.Less(t, len(reason), 1000)
-	long := o.give(letterOf("two@customer.example", func(l *mailboxtest.Letter) { l.Text = strings.Repeat("long ", 1500) }), Promised)
+	long := o.give(letterOf("two@customer.example", func(l *mailboxfake.Letter) { l.Text = strings.Repeat("long ", 1500) }), Promised)
 	require.LessOrEqual(t, len(o.desk.View(long).Intake.Reason), maxReason)
 }
 

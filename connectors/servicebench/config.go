@@ -20,6 +20,7 @@ import (
 	"ringback/connectors"
 	"ringback/connectors/phone"
 	"ringback/connectors/signed"
+	"ringback/connectors/wire"
 )
 
 // name of the connector, of its block in the configuration, and of people's identities there.
@@ -85,7 +86,9 @@ type Connector struct {
 	zone    *time.Location
 	routes  []route
 	sources []string
-	locks   *locks
+	// locks keep one process from doing two things with one exception, or one job, at once:
+	// the registers would sort it out, but by doing it again.
+	locks wire.Keyed
 }
 
 type route struct {
@@ -95,7 +98,7 @@ type route struct {
 
 // New checks the configuration; a mistake in it is a *callback.Fault that names the key.
 func New(c Config, deps connectors.Deps) (*Connector, error) {
-	made := &Connector{config: c, deps: deps, client: c.Client, sources: c.Sources, locks: newLocks()}
+	made := &Connector{config: c, deps: wire.Complete(deps), client: c.Client, sources: c.Sources}
 	if made.client == nil {
 		made.client = signed.Client()
 	}

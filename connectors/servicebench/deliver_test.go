@@ -18,7 +18,7 @@ import (
 	"ringback/book"
 	"ringback/callback"
 	"ringback/connectors"
-	"ringback/connectors/servicebench/servicebenchtest"
+	"ringback/connectors/servicebench/servicebenchfake"
 )
 
 // testLogger fails the test where somebody's name or number is logged.
@@ -42,8 +42,8 @@ func (f *floor) deliver() error { return f.desk.DeliverAll(context.Background(),
 func TestR18_StatusAndCompletionGoBack(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(c *Config) { c.Comment = true })
-	id := f.tell(servicebenchtest.Raise(1, f.clock.Now()), Promised)
-	f.tell(servicebenchtest.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1"), Duplicate)
+	id := f.tell(servicebenchfake.Raise(1, f.clock.Now()), Promised)
+	f.tell(servicebenchfake.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1"), Duplicate)
 	f.do("agent1", id, "claim", nil)
 	f.do("agent1", id, "start", nil)
 	f.do("agent1", id, "hold", map[string]any{"reason": "parts", "until": callback.At(f.clock.Now().Add(time.Hour))})
@@ -95,7 +95,7 @@ func TestR18_StatusAndCompletionGoBack(t *testing.T) {
 	require.Equal(t, "Complete", f.there.Status("EX-2"), "what belongs to the same callback ends with it (R14)")
 
 	// It comes back as an update, and changes nothing: no loop.
-	f.tell(servicebenchtest.Raise(1, f.clock.Now()).With("status", "Complete"), CompletedHere)
+	f.tell(servicebenchfake.Raise(1, f.clock.Now()).With("status", "Complete"), CompletedHere)
 	require.NoError(t, f.deliver())
 	require.Len(t, f.there.News(), 9)
 }
@@ -103,7 +103,7 @@ func TestR18_StatusAndCompletionGoBack(t *testing.T) {
 func TestR18_CancelledHereIsCompleteThereAndSaysSo(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	id := f.tell(servicebenchtest.Raise(1, f.clock.Now()), Promised)
+	id := f.tell(servicebenchfake.Raise(1, f.clock.Now()), Promised)
 	f.do("mgr1", id, "cancel", map[string]any{"reason": "withdrew"})
 	require.NoError(t, f.deliver())
 	n := f.there.News()
@@ -118,7 +118,7 @@ func TestR18_CancelledHereIsCompleteThereAndSaysSo(t *testing.T) {
 func TestR18_TheClockEscalatesThereToo(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	f.tell(servicebenchtest.Raise(1, f.clock.Now()), Promised)
+	f.tell(servicebenchfake.Raise(1, f.clock.Now()), Promised)
 	f.clock.Advance(time.Hour)
 	f.desk.Tick()
 	require.NoError(t, f.deliver())
@@ -140,21 +140,21 @@ func TestOnlyWhatCameFromThereIsSentThere(t *testing.T) {
 func TestWhateverTheOtherSideDoesNothingIsLostOrDoubled(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	id := f.tell(servicebenchtest.Raise(1, f.clock.Now()), Promised)
+	id := f.tell(servicebenchfake.Raise(1, f.clock.Now()), Promised)
 	f.do("agent1", id, "claim", nil)
 	f.do("agent1", id, "start", nil)
 	for _, test := range []struct {
-		fault servicebenchtest.Fault
+		fault servicebenchfake.Fault
 		code  connectors.OwedCode
 		after time.Duration
 	}{
-		{servicebenchtest.Fault{Status: 500}, connectors.Unavailable, 0},
-		{servicebenchtest.Fault{Status: 503, RetryAfter: "7"}, connectors.Unavailable, 7 * time.Second},
-		{servicebenchtest.Fault{Status: 429, RetryAfter: "60"}, connectors.RateLimited, time.Minute},
-		{servicebenchtest.Fault{Status: 401}, connectors.Unauthorized, 0},
-		{servicebenchtest.Fault{Status: 410}, connectors.Gone, 0},
-		{servicebenchtest.Fault{Status: 422}, connectors.Rejected, 0},
-		{servicebenchtest.Fault{Status: 504, Lost: true}, connectors.Unavailable, 0},
+		{servicebenchfake.Fault{Status: 500}, connectors.Unavailable, 0},
+		{servicebenchfake.Fault{Status: 503, RetryAfter: "7"}, connectors.Unavailable, 7 * time.Second},
+		{servicebenchfake.Fault{Status: 429, RetryAfter: "60"}, connectors.RateLimited, time.Minute},
+		{servicebenchfake.Fault{Status: 401}, connectors.Unauthorized, 0},
+		{servicebenchfake.Fault{Status: 410}, connectors.Gone, 0},
+		{servicebenchfake.Fault{Status: 422}, connectors.Rejected, 0},
+		{servicebenchfake.Fault{Status: 504, Lost: true}, connectors.Unavailable, 0},
 	} {
 		f.there.Fail(test.fault)
 		var owed *connectors.Owed
@@ -184,11 +184,11 @@ func TestR14toR18_AtTheEndBothSidesAgree(t *testing.T) {
 	const many = 200
 	type message struct {
 		n int
-		x servicebenchtest.Exception
+		x servicebenchfake.Exception
 	}
 	var queue []message
 	for n := range many {
-		x := servicebenchtest.Raise(n, f.clock.Now())
+		x := servicebenchfake.Raise(n, f.clock.Now())
 		queue = append(queue, message{n, x}, message{n, x}, message{n, x.At(f.clock.Now().Add(time.Minute), "Pending")})
 		if n%3 == 0 {
 			queue = append(queue, message{n, x.At(f.clock.Now().Add(2*time.Minute), "Complete")})
@@ -218,7 +218,7 @@ func TestR14toR18_AtTheEndBothSidesAgree(t *testing.T) {
 	}
 	for try := 0; ; try++ {
 		if try < 20 {
-			f.there.Fail(servicebenchtest.Fault{}, servicebenchtest.Fault{Status: 500}, servicebenchtest.Fault{Status: 429, RetryAfter: "1"}, servicebenchtest.Fault{Status: 502, Lost: true})
+			f.there.Fail(servicebenchfake.Fault{}, servicebenchfake.Fault{Status: 500}, servicebenchfake.Fault{Status: 429, RetryAfter: "1"}, servicebenchfake.Fault{Status: 502, Lost: true})
 		}
 		if f.deliver() == nil {
 			break

@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/callback"
-	"ringback/connectors/servicebench/servicebenchtest"
+	"ringback/connectors/servicebench/servicebenchfake"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func TestR14_AnExceptionIsReadAsTheContractSays(t *testing.T) {
 	t.Parallel()
-	x, err := Parse(servicebenchtest.Raise(1, noon).With("status", "in_progress").With("crm_number", 4711).JSON())
+	x, err := Parse(servicebenchfake.Raise(1, noon).With("status", "in_progress").With("crm_number", 4711).JSON())
 	require.NoError(t, err)
 	require.Equal(t, &Exception{
 		Schema: "1", Source: "servicebench", ExceptionID: "EX-1", ExceptionType: "Customer Callback", Status: InProgress,
@@ -35,7 +35,7 @@ func TestR14_AnExceptionIsReadAsTheContractSays(t *testing.T) {
 	require.Equal(t, x, y, "as it is kept it can be read again")
 
 	for _, version := range []any{1, "1", "v1", "exception/1", "exception.v1", "exceptions:1", "1.0"} {
-		x, err := Parse(servicebenchtest.Raise(1, noon).With("schema", version).JSON())
+		x, err := Parse(servicebenchfake.Raise(1, noon).With("schema", version).JSON())
 		require.NoError(t, err, version)
 		require.Equal(t, "1", x.Schema)
 	}
@@ -43,8 +43,8 @@ func TestR14_AnExceptionIsReadAsTheContractSays(t *testing.T) {
 
 func TestR14_WhatCannotBeUnderstoodNamesTheMemberAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
-	good := servicebenchtest.Raise(1, noon)
-	customer := func(member string, value any) servicebenchtest.Exception {
+	good := servicebenchfake.Raise(1, noon)
+	customer := func(member string, value any) servicebenchfake.Exception {
 		c := map[string]any{member: value}
 		return good.With("customer", c)
 	}
@@ -96,7 +96,7 @@ func TestR14_WhatCannotBeUnderstoodNamesTheMemberAndRepeatsNothing(t *testing.T)
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(servicebenchtest.Raise(1, noon).JSON())
+	f.Add(servicebenchfake.Raise(1, noon).JSON())
 	f.Add([]byte(`{"schema":1,"customer":{"phones":["a"]}}`))
 	f.Add([]byte(`{"a":{"b":[{}]}}`))
 	f.Add([]byte("{\"schema\":\"\\ud800\"}"))

@@ -15,6 +15,7 @@ import (
 	"ringback/callback"
 	"ringback/connectors"
 	"ringback/connectors/phone"
+	"ringback/connectors/wire"
 )
 
 // Outcome is what became of one exception that came in.
@@ -94,7 +95,7 @@ func (c *Connector) take(ctx context.Context, x *Exception) (result, error) {
 		return result{}, unfitFor("updated_at: it lies in the future; a wrong offset?")
 	}
 	key := "exception:" + digest(x.Source, x.ExceptionID)
-	defer c.locks.lock(key)()
+	defer c.locks.Lock(key)()
 	r := register[known]{c.deps.Memory, key}
 	for range rounds {
 		was, number, err := r.load(ctx)
@@ -192,7 +193,7 @@ func (c *Connector) promise(ctx context.Context, x *Exception, next *known) (Out
 		return Unchanged, nil
 	}
 	if x.ServiceJobID != "" {
-		defer c.locks.lock("job:" + digest(x.Source, x.ServiceJobID, x.ExceptionType))()
+		defer c.locks.Lock("job:" + digest(x.Source, x.ServiceJobID, x.ExceptionType))()
 		other, existing, err := c.takeJob(ctx, x)
 		if err != nil {
 			return "", err
@@ -208,12 +209,12 @@ func (c *Connector) promise(ctx context.Context, x *Exception, next *known) (Out
 		Source:   book.Source{System: x.Source, Ref: x.ExceptionID},
 		Reason:   x.reason(others),
 	})
-	var refused *callback.Fault
+	refused := final(err)
 	switch {
 	case err == nil:
 		next.Callback = id
 		return Promised, nil
-	case !errors.As(err, &refused) || passing(refused.Code):
+	case refused == nil:
 		return "", err
 	case refused.Code == callback.CodeDuplicate && refused.Existing != "":
 		next.Callback = refused.Existing
@@ -222,13 +223,14 @@ func (c *Connector) promise(ctx context.Context, x *Exception, next *known) (Out
 	return "", unfitFor("the desk refuses it: %s", explain(refused))
 }
 
-// passing reports whether a refusal passes by itself.
-func passing(code callback.Code) bool {
-	switch code { //nolint:exhaustive // every other refusal stays
-	case callback.CodeUnavailable, callback.CodeRateLimited, callback.CodeOutcomeUnknown, callback.CodeInternal, callback.CodeIdempotencyKeyReused:
-		return true
+// final is the refusal of the desk that err is, where it stays: a key that two updates
+// at once have used is another one once the first is remembered.
+func final(err error) *callback.Fault {
+	f := wire.Final(err)
+	if f != nil && (f.Code == callback.CodeIdempotencyKeyReused || f.Code == callback.CodeInternal) {
+		return nil
 	}
-	return false
+	return f
 }
 
 // explain is a refusal in words; the desk's never hold anything personal.
@@ -382,12 +384,12 @@ func (c *Connector) complete(ctx context.Context, x *Exception, callbackID strin
 	if state.Assignee == "" && !c.config.Completed.Reached && state.ContactedAt.IsZero() {
 		return Updated, unfitFor("completed there, and nobody here has reached the customer: a person completes it (R09, R18)"), nil
 	}
-	var refused *callback.Fault
 	err = c.work(ctx, x, state, person)
+	refused := final(err)
 	switch {
 	case err == nil, errors.Is(err, callback.Refused(callback.CodeClosed)):
 		return CompletedHere, nil, nil
-	case errors.As(err, &refused) && !passing(refused.Code):
+	case refused != nil:
 		return Updated, unfitFor("completed there, and the desk refuses to complete it here: %s (R18)", explain(refused)), nil
 	}
 	return "", nil, err

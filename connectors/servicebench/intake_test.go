@@ -18,7 +18,7 @@ import (
 	"ringback/callback"
 	"ringback/connectors"
 	"ringback/connectors/connectortest"
-	"ringback/connectors/servicebench/servicebenchtest"
+	"ringback/connectors/servicebench/servicebenchfake"
 )
 
 // floor is a desk with a connector and the system it speaks to.
@@ -29,7 +29,7 @@ type floor struct {
 	memory *connectortest.Memory
 	kept   *connectortest.Kept
 	deps   connectors.Deps
-	there  *servicebenchtest.Server
+	there  *servicebenchfake.Server
 	config Config
 	c      *Connector
 }
@@ -45,10 +45,10 @@ func open(tb testing.TB, change ...func(*Config)) *floor {
 		}
 		f.desk.Hire(s)
 	}
-	f.there = servicebenchtest.Serve(tb, f.clock.Now)
+	f.there = servicebenchfake.Serve(tb, f.clock.Now)
 	f.deps = connectors.Deps{Desk: f.desk, Memory: f.memory, Kept: f.kept, Logger: testLogger(tb), Now: f.clock.Now, Sleep: f.clock.Sleep}
 	f.config = Config{
-		Secret: servicebenchtest.Secret, URL: f.there.URL,
+		Secret: servicebenchfake.Secret, URL: f.there.URL,
 		Routes: []Route{
 			{ExceptionType: "Customer Callback", UserID: "BPO1*", Policy: "callback-exception", Queue: "Callback BPO 1"},
 			{ExceptionType: "* Escalation", Policy: "supervisor-callback", LOB: "flights"},
@@ -71,7 +71,7 @@ func (f *floor) again() *Connector {
 // post sends what is signed, and returns the status and the answer.
 func (f *floor) post(body []byte) (int, result) {
 	w := httptest.NewRecorder()
-	f.c.Receive(w, servicebenchtest.Request(f.tb, "/v1/inbound/exceptions", "msg-1", body, f.clock.Now()))
+	f.c.Receive(w, servicebenchfake.Request(f.tb, "/v1/inbound/exceptions", "msg-1", body, f.clock.Now()))
 	var answered result
 	if w.Code < 300 {
 		require.NoError(f.tb, json.Unmarshal(w.Body.Bytes(), &answered))
@@ -80,7 +80,7 @@ func (f *floor) post(body []byte) (int, result) {
 }
 
 // tell sends an exception that is taken at once.
-func (f *floor) tell(x servicebenchtest.Exception, want Outcome) (callbackID string) {
+func (f *floor) tell(x servicebenchfake.Exception, want Outcome) (callbackID string) {
 	f.tb.Helper()
 	code, answered := f.post(x.JSON())
 	if want == KeptBack {
@@ -104,7 +104,7 @@ func (f *floor) do(staffID, callbackID, command string, body any) {
 func TestR14_AnExceptionBecomesOneCallback(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	x := servicebenchtest.Raise(1, f.clock.Now())
+	x := servicebenchfake.Raise(1, f.clock.Now())
 	id := f.tell(x, Promised)
 	v := f.desk.View(id)
 	require.Equal(t, "callback-exception", v.State.Policy)
@@ -142,7 +142,7 @@ func TestR14_RoutesByTypeAndUserFirstMatchWins(t *testing.T) {
 		{"Another customer callback", "BPO1-7", "", ""},
 		{"Parts/Delay XlateX", "anybody", "", ""},
 	} {
-		x := servicebenchtest.Raise(i, f.clock.Now()).With("exception_type", test.exceptionType).With("user_id", test.user)
+		x := servicebenchfake.Raise(i, f.clock.Now()).With("exception_type", test.exceptionType).With("user_id", test.user)
 		if test.queue == "" {
 			require.Empty(t, f.tell(x, KeptBack))
 			continue
@@ -156,7 +156,7 @@ func TestR14_RoutesByTypeAndUserFirstMatchWins(t *testing.T) {
 func TestR14_WithoutARouteItIsKeptAndCanBeReplayed(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	x := servicebenchtest.Raise(1, f.clock.Now()).With("user_id", "BPO9")
+	x := servicebenchfake.Raise(1, f.clock.Now()).With("user_id", "BPO9")
 	f.tell(x, KeptBack)
 	f.tell(x, KeptBack)
 	require.Empty(t, f.desk.All())
@@ -181,11 +181,11 @@ func TestR14_WithoutARouteItIsKeptAndCanBeReplayed(t *testing.T) {
 func TestR14_WhatCannotBeDoneIsKeptWithAReasonThatNamesNobody(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	good := servicebenchtest.Raise(1, f.clock.Now())
-	customer := func(name string, zone string, phones ...any) servicebenchtest.Exception {
+	good := servicebenchfake.Raise(1, f.clock.Now())
+	customer := func(name string, zone string, phones ...any) servicebenchfake.Exception {
 		return good.With("customer", map[string]any{"name": name, "phones": phones, "time_zone": zone})
 	}
-	for reason, x := range map[string]servicebenchtest.Exception{
+	for reason, x := range map[string]servicebenchfake.Exception{
 		"source":              good.With("source", "elsewhere"),
 		"updated_at":          good.At(f.clock.Now().Add(time.Hour), "Open"),
 		"no route":            good.With("exception_type", "Secret"),
@@ -219,7 +219,7 @@ func TestR14_WhatCannotBeDoneIsKeptWithAReasonThatNamesNobody(t *testing.T) {
 func TestR14_RegionsReadANumberWithoutACountry(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(c *Config) { c.Regions = []string{"SE", "IN"} })
-	x := servicebenchtest.Raise(1, f.clock.Now()).With("customer", map[string]any{"name": "Börje", "phones": []any{"070-123 45 67"}})
+	x := servicebenchfake.Raise(1, f.clock.Now()).With("customer", map[string]any{"name": "Börje", "phones": []any{"070-123 45 67"}})
 	require.Equal(t, "+46701234567", f.desk.View(f.tell(x, Promised)).Intake.Customer.Phone)
 }
 
@@ -227,14 +227,14 @@ func TestR14_WhileOneOfTheSameJobAndTypeIsOpenNoSecondIsMade(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	now := f.clock.Now()
-	first := servicebenchtest.Raise(1, now)
+	first := servicebenchfake.Raise(1, now)
 	id := f.tell(first, Promised)
-	second := servicebenchtest.Raise(2, now).With("service_job_id", "JOB-1")
+	second := servicebenchfake.Raise(2, now).With("service_job_id", "JOB-1")
 	require.Equal(t, id, f.tell(second, Duplicate))
 	require.Equal(t, id, f.tell(second, Unchanged))
-	f.tell(servicebenchtest.Raise(3, now).With("service_job_id", "JOB-1").With("exception_type", "An Escalation"), Promised)
-	f.tell(servicebenchtest.Raise(4, now).With("service_job_id", nil), Promised)
-	f.tell(servicebenchtest.Raise(5, now).With("service_job_id", nil), Promised)
+	f.tell(servicebenchfake.Raise(3, now).With("service_job_id", "JOB-1").With("exception_type", "An Escalation"), Promised)
+	f.tell(servicebenchfake.Raise(4, now).With("service_job_id", nil), Promised)
+	f.tell(servicebenchfake.Raise(5, now).With("service_job_id", nil), Promised)
 	require.Len(t, f.desk.All(), 4)
 
 	// The other exception's end is not the callback's.
@@ -243,20 +243,20 @@ func TestR14_WhileOneOfTheSameJobAndTypeIsOpenNoSecondIsMade(t *testing.T) {
 
 	// Once the first is complete, the job is free.
 	f.tell(first.At(now.Add(time.Minute), "Complete"), KeptBack)
-	f.tell(servicebenchtest.Raise(6, now).With("service_job_id", "JOB-1"), Promised)
+	f.tell(servicebenchfake.Raise(6, now).With("service_job_id", "JOB-1"), Promised)
 	require.Len(t, f.desk.All(), 5)
 }
 
 func TestR14_AJobIsFreeAgainWhenItsCallbackIsClosedHere(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	first := servicebenchtest.Raise(1, f.clock.Now())
+	first := servicebenchfake.Raise(1, f.clock.Now())
 	id := f.tell(first, Promised)
 	f.do("agent1", id, "claim", nil)
 	f.do("agent1", id, "start", nil)
 	f.do("agent1", id, "attempts", map[string]any{"disposition": "reached"})
 	f.do("agent1", id, "complete", map[string]any{"resolution_reason": "information_given", "call_summary": "Told."})
-	f.tell(servicebenchtest.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1"), Promised)
+	f.tell(servicebenchfake.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1"), Promised)
 	f.tell(first.At(f.clock.Now().Add(time.Second), "Pending"), Updated)
 	require.Len(t, f.desk.All(), 2, "what lags behind makes nothing new")
 }
@@ -271,7 +271,7 @@ func TestR14_OfManyAtOnceOneIsMade(t *testing.T) {
 	for n := range 30 {
 		wait.Go(func() {
 			// Five exceptions of one job, each told six times by three processes.
-			x, err := Parse(servicebenchtest.Raise(n%5, now).With("service_job_id", "JOB").At(now.Add(time.Duration(n)*time.Second), "Open").JSON())
+			x, err := Parse(servicebenchfake.Raise(n%5, now).With("service_job_id", "JOB").At(now.Add(time.Duration(n)*time.Second), "Open").JSON())
 			if err != nil {
 				failed <- err
 				return
@@ -300,7 +300,7 @@ func TestR14_OpenedAgainAfterCompleteIsANewOne(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(c *Config) { c.Completed = Completed{ResolutionReason: "visit_confirmed", Reached: true} })
 	now := f.clock.Now()
-	x := servicebenchtest.Raise(1, now)
+	x := servicebenchfake.Raise(1, now)
 	first := f.tell(x, Promised)
 	require.Equal(t, first, f.tell(x.At(now.Add(1*time.Minute), "Complete"), CompletedHere))
 	second := f.tell(x.At(now.Add(2*time.Minute), "Open"), Promised)
@@ -313,7 +313,7 @@ func TestR14_OpenedAgainAfterCompleteIsANewOne(t *testing.T) {
 func TestR14_CompleteBeforeItWasKnownMakesNothing(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	x := servicebenchtest.Raise(1, f.clock.Now())
+	x := servicebenchfake.Raise(1, f.clock.Now())
 	f.tell(x.At(f.clock.Now().Add(time.Minute), "Complete"), Ignored)
 	f.tell(x, Stale)
 	require.Empty(t, f.desk.All())
@@ -333,7 +333,7 @@ func TestR18_CompletedThereIsCompletedHereInThatPersonsName(t *testing.T) {
 			f.do("agent1", id, "attempts", map[string]any{"disposition": "reached"})
 		},
 	} {
-		x := servicebenchtest.Raise(n, now)
+		x := servicebenchfake.Raise(n, now)
 		id := f.tell(x, Promised)
 		before(id)
 		require.Equal(t, id, f.tell(x.At(now.Add(time.Minute), "Complete"), CompletedHere))
@@ -374,7 +374,7 @@ func TestR18_WhatCannotBeCompletedHereWaitsForAPerson(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f := open(t, func(c *Config) { c.Completed = test.config })
-			x := servicebenchtest.Raise(1, f.clock.Now())
+			x := servicebenchfake.Raise(1, f.clock.Now())
 			id := f.tell(x, Promised)
 			if test.before != nil {
 				test.before(f, id)
@@ -401,19 +401,19 @@ func TestR18_ACallbackThatAPersonMadeIsCompletedToo(t *testing.T) {
 		Policy: "callback-exception", Customer: book.Customer{Name: "Asha", Phone: connectortest.Phone(1)}, Source: book.Source{System: "servicebench", Ref: "EX-1"},
 	})
 	require.NoError(t, err)
-	require.Equal(t, id, f.tell(servicebenchtest.Raise(1, f.clock.Now()).With("status", "Complete"), CompletedHere))
+	require.Equal(t, id, f.tell(servicebenchfake.Raise(1, f.clock.Now()).With("status", "Complete"), CompletedHere))
 	require.Equal(t, callback.StatusCompleted, f.desk.View(id).State.Status)
 }
 
 func TestWhatTheDeskCannotTakeNowIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	x := servicebenchtest.Raise(1, f.clock.Now())
+	x := servicebenchfake.Raise(1, f.clock.Now())
 	for name, fail := range map[string]func(error){"desk": f.desk.Fail, "memory": f.memory.Fail} {
 		for _, err := range []error{errors.New("connection refused"), &callback.Fault{Code: callback.CodeUnavailable}, &callback.Fault{Code: callback.CodeOutcomeUnknown}} {
 			fail(err)
 			w := httptest.NewRecorder()
-			f.c.Receive(w, servicebenchtest.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now()))
+			f.c.Receive(w, servicebenchfake.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now()))
 			require.Equal(t, http.StatusServiceUnavailable, w.Code, name)
 			require.NotEmpty(t, w.Header().Get("Retry-After"))
 			require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
@@ -431,9 +431,9 @@ func TestWhatTheDeskCannotTakeNowIsAskedForAgain(t *testing.T) {
 func TestOnlySignedExceptionsAreParsed(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	x := servicebenchtest.Raise(1, f.clock.Now())
+	x := servicebenchfake.Raise(1, f.clock.Now())
 	request := func(change func(*http.Request)) int {
-		r := servicebenchtest.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now())
+		r := servicebenchfake.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now())
 		change(r)
 		w := httptest.NewRecorder()
 		f.c.Receive(w, r)
@@ -450,11 +450,11 @@ func TestOnlySignedExceptionsAreParsed(t *testing.T) {
 	require.Equal(t, http.StatusOK, request(func(r *http.Request) { r.Header.Set("Content-Type", "application/json; charset=utf-8") }))
 
 	w := httptest.NewRecorder()
-	f.c.Receive(w, servicebenchtest.Request(t, "/v1/inbound/exceptions", "msg-1", make([]byte, maxBody+1), f.clock.Now()))
+	f.c.Receive(w, servicebenchfake.Request(t, "/v1/inbound/exceptions", "msg-1", make([]byte, maxBody+1), f.clock.Now()))
 	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
 	f.clock.Advance(time.Hour)
 	w = httptest.NewRecorder()
-	f.c.Receive(w, servicebenchtest.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now().Add(-time.Hour)))
+	f.c.Receive(w, servicebenchfake.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now().Add(-time.Hour)))
 	require.Equal(t, http.StatusUnauthorized, w.Code, "caught and sent again an hour later")
 	require.Empty(t, f.kept.Messages())
 	require.Len(t, f.desk.All(), 1)
@@ -462,7 +462,7 @@ func TestOnlySignedExceptionsAreParsed(t *testing.T) {
 
 func TestAMistakeInTheConfigurationNamesItsKey(t *testing.T) {
 	t.Parallel()
-	good := Config{Secret: servicebenchtest.Secret, Routes: []Route{{Policy: "p"}}}
+	good := Config{Secret: servicebenchfake.Secret, Routes: []Route{{Policy: "p"}}}
 	tests := []struct {
 		path   string
 		change func(*Config)

@@ -3,13 +3,12 @@ package servicebench
 import (
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"time"
 
 	"ringback/callback"
-	"ringback/connectors/answer"
+	"ringback/connectors/wire"
 )
 
 const (
@@ -28,20 +27,20 @@ func (c *Connector) Path() string { return "exceptions" }
 // cannot be understood, or not be done, is kept and answered with 202.
 func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		answer.Problem(w, &callback.Fault{Code: callback.CodeMethodNotAllowed, Detail: "exceptions are posted"})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeMethodNotAllowed, Detail: "exceptions are posted"})
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		answer.Unread(w, err)
+	body, unread := wire.Body(r, maxBody)
+	if unread != nil {
+		wire.Refuse(w, unread)
 		return
 	}
 	if err := c.key.Verify(r.Header, body, c.deps.Now()); err != nil {
-		answer.Problem(w, &callback.Fault{Code: callback.CodeUnauthenticated, Detail: "the signature is not one of this connector's secret, or too old"})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnauthenticated, Detail: "the signature is not one of this connector's secret, or too old"})
 		return
 	}
 	if m, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || m != media {
-		answer.Problem(w, &callback.Fault{Code: callback.CodeUnsupportedMediaType, Detail: "expected " + media})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnsupportedMediaType, Detail: "expected " + media})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
@@ -50,12 +49,12 @@ func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		c.deps.Logger.WarnContext(ctx, "an exception waits for its sender to try again", "connector", name, "error", err)
-		answer.Problem(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
+		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
 	case done.Outcome == KeptBack:
 		c.deps.Logger.WarnContext(ctx, "an exception was kept", "connector", name, "reason", *done.Reason)
-		answer.JSON(w, http.StatusAccepted, done)
+		wire.Reply(w, http.StatusAccepted, done)
 	default:
-		answer.JSON(w, http.StatusOK, done)
+		wire.Reply(w, http.StatusOK, done)
 	}
 }
 

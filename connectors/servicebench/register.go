@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"ringback/connectors"
 )
@@ -72,39 +71,4 @@ func (r register[T]) numbered(number int) string { return r.key + "#" + strconv.
 func digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:16])
-}
-
-// locks keep one process from doing two things with one exception, or one job, at once:
-// the registers would sort it out, but by doing it again.
-type locks struct {
-	mu   sync.Mutex
-	held map[string]*lock
-}
-
-type lock struct {
-	sync.Mutex
-	users int
-}
-
-func newLocks() *locks { return &locks{held: map[string]*lock{}} }
-
-// lock waits until nobody has the key. The caller calls what is returned once it is done.
-func (l *locks) lock(key string) (unlock func()) {
-	l.mu.Lock()
-	k := l.held[key]
-	if k == nil {
-		k = &lock{}
-		l.held[key] = k
-	}
-	k.users++
-	l.mu.Unlock()
-	k.Lock()
-	return func() {
-		k.Unlock()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if k.users--; k.users == 0 {
-			delete(l.held, key)
-		}
-	}
 }

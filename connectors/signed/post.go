@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"ringback/connectors"
+	"ringback/connectors/wire"
 )
 
 const (
@@ -72,7 +71,7 @@ func (k *Key) Send(ctx context.Context, client *http.Client, p Post, now time.Ti
 		if errors.Is(err, context.DeadlineExceeded) {
 			detail = fmt.Sprintf("no answer within %s", Timeout)
 		}
-		return &connectors.Owed{Code: connectors.Unavailable, Detail: detail, Err: cause(err)}
+		return &connectors.Owed{Code: connectors.Unavailable, Detail: detail, Err: wire.Cause(err)}
 	}
 	defer func() { _ = answer.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, answer.Body, enoughAnswer)
@@ -87,7 +86,7 @@ func judge(answer *http.Response, now time.Time) error {
 	}
 	owed := &connectors.Owed{
 		Code: connectors.Unavailable, Detail: fmt.Sprintf("it answered %d", status),
-		RetryAfter: retryAfter(answer.Header.Get("Retry-After"), now),
+		RetryAfter: min(wire.RetryAfter(answer.Header, now), longestWait),
 	}
 	switch status {
 	case http.StatusGone:
@@ -103,27 +102,4 @@ func judge(answer *http.Response, now time.Time) error {
 		owed.Code, owed.Detail = connectors.Rejected, fmt.Sprintf("it answered %d: redirects are not followed, configure the address itself", status)
 	}
 	return owed
-}
-
-// retryAfter is what a Retry-After asks for: seconds, or a date. 0: nothing.
-func retryAfter(s string, now time.Time) time.Duration {
-	if s == "" {
-		return 0
-	}
-	var wait time.Duration
-	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
-		wait = time.Duration(min(max(seconds, 0), int64(longestWait/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(s); err == nil {
-		wait = max(at.Sub(now), 0)
-	}
-	return min(wait, longestWait)
-}
-
-// cause is what went wrong without the address, which may hold a token.
-func cause(err error) error {
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		return failed.Err
-	}
-	return err
 }

@@ -12,12 +12,12 @@ import (
 
 	"ringback/callback"
 	"ringback/connectors"
-	"ringback/connectors/smtp/smtptest"
+	"ringback/connectors/smtp/smtpfake"
 )
 
-func sender(t testing.TB, s *smtptest.Server, change ...func(*Config)) *Sender {
+func sender(t testing.TB, s *smtpfake.Server, change ...func(*Config)) *Sender {
 	t.Helper()
-	c := Config{URL: s.URL, From: "Train support <desk@example.com>", User: smtptest.User, Password: smtptest.Password, TLS: s.Trust, Timeout: 5 * time.Second}
+	c := Config{URL: s.URL, From: "Train support <desk@example.com>", User: smtpfake.User, Password: smtpfake.Password, TLS: s.Trust, Timeout: 5 * time.Second}
 	for _, f := range change {
 		f(&c)
 	}
@@ -33,12 +33,12 @@ var hello = Mail{
 
 func TestMailArrivesAndSaysThatNoPersonWroteIt(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]smtptest.Options{
+	for name, o := range map[string]smtpfake.Options{
 		"plain on loopback": {}, "with a sign-in": {Auth: true}, "TLS": {TLS: true, Auth: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := smtptest.Serve(t, o)
+			s := smtpfake.Serve(t, o)
 			made := sender(t, s, func(c *Config) {
 				if !o.Auth {
 					c.User, c.Password = "", ""
@@ -64,7 +64,7 @@ func TestMailArrivesAndSaysThatNoPersonWroteIt(t *testing.T) {
 
 func TestOffLoopbackNothingIsSentWithoutTLS(t *testing.T) {
 	t.Parallel()
-	remote := func(s *smtptest.Server) *Sender {
+	remote := func(s *smtpfake.Server) *Sender {
 		return sender(t, s, func(c *Config) {
 			c.URL = "smtp://example.com:587"
 			c.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -73,11 +73,11 @@ func TestOffLoopbackNothingIsSentWithoutTLS(t *testing.T) {
 			}
 		})
 	}
-	s := smtptest.Serve(t, smtptest.Options{StartTLS: true, Auth: true})
+	s := smtpfake.Serve(t, smtpfake.Options{StartTLS: true, Auth: true})
 	require.NoError(t, remote(s).Send(context.Background(), hello))
 	require.Len(t, s.Mails(), 1)
 
-	plain := smtptest.Serve(t, smtptest.Options{Auth: true})
+	plain := smtpfake.Serve(t, smtpfake.Options{Auth: true})
 	var owed *connectors.Owed
 	require.ErrorAs(t, remote(plain).Send(context.Background(), hello), &owed)
 	require.Equal(t, connectors.Unavailable, owed.Code)
@@ -102,13 +102,13 @@ func TestWhatAServerRefusesIsOwedWithoutAddresses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := smtptest.Serve(t, smtptest.Options{Auth: true})
+			s := smtpfake.Serve(t, smtpfake.Options{Auth: true})
 			s.Refuse(test.stage, test.code)
 			err := sender(t, s).Send(context.Background(), hello)
 			var owed *connectors.Owed
 			require.ErrorAs(t, err, &owed)
 			require.Equal(t, test.want, owed.Code)
-			for _, secret := range []string{"asha", "customer.example", smtptest.Password} {
+			for _, secret := range []string{"asha", "customer.example", smtpfake.Password} {
 				require.NotContains(t, owed.Error(), secret)
 			}
 			s.Refuse(test.stage, 0)
@@ -122,7 +122,7 @@ func TestAServerThatIsAwayOrHangsPasses(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	hanging := sender(t, &smtptest.Server{URL: "smtp://" + listener.Addr().String()})
+	hanging := sender(t, &smtpfake.Server{URL: "smtp://" + listener.Addr().String()})
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	var owed *connectors.Owed
@@ -132,11 +132,11 @@ func TestAServerThatIsAwayOrHangsPasses(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	gone.Close()
-	require.ErrorAs(t, sender(t, &smtptest.Server{URL: "smtp://" + gone.Addr().String()}).Send(context.Background(), hello), &owed)
+	require.ErrorAs(t, sender(t, &smtpfake.Server{URL: "smtp://" + gone.Addr().String()}).Send(context.Background(), hello), &owed)
 	require.Equal(t, connectors.Unavailable, owed.Code)
 
 	// A server that nobody vouches for is not trusted.
-	s := smtptest.Serve(t, smtptest.Options{TLS: true})
+	s := smtpfake.Serve(t, smtpfake.Options{TLS: true})
 	require.ErrorAs(t, sender(t, s, func(c *Config) { c.TLS = &tls.Config{MinVersion: tls.VersionTLS12} }).Send(context.Background(), hello), &owed)
 	require.Equal(t, connectors.Unavailable, owed.Code)
 	require.Empty(t, s.Mails())
@@ -144,7 +144,7 @@ func TestAServerThatIsAwayOrHangsPasses(t *testing.T) {
 
 func TestStrangersIdsAddNoHeader(t *testing.T) {
 	t.Parallel()
-	s := smtptest.Serve(t, smtptest.Options{})
+	s := smtpfake.Serve(t, smtpfake.Options{})
 	made := sender(t, s, func(c *Config) { c.User, c.Password = "", "" })
 	m := hello
 	m.Subject = "a\r\nBcc: everybody@example.com"

@@ -1,7 +1,7 @@
-// Package servicebenchtest stands in for the field-service system: it raises
+// Package servicebenchfake stands in for the field-service system: it raises
 // exceptions and signs them, says the same thing twice and in the wrong order as
 // queues do, and takes what becomes of them, once, if it is signed.
-package servicebenchtest
+package servicebenchfake
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package mailboxtest
+package mailboxfake
 
 import (
 	"fmt"

@@ -1,7 +1,7 @@
-// Package mailboxtest has what tests of the inbox need: a mail server in memory,
+// Package mailboxfake has what tests of the inbox need: a mail server in memory,
 // a gate before any server that can be shut and cut, and hands that put mail into
 // a mailbox and look at what became of it.
-package mailboxtest
+package mailboxfake
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 
-	"ringback/connectors/smtp/smtptest"
+	"ringback/connectors/smtp/smtpfake"
 )
 
 // The sign-in of servers in memory.
@@ -76,7 +76,7 @@ func Serve(tb testing.TB, o Options) *Server {
 		tb.Fatal(err)
 	}
 	address, scheme := listener.Addr().String(), "imap"
-	certified, trust := smtptest.Certificate(tb)
+	certified, trust := smtpfake.Certificate(tb)
 	if o.Silent {
 		listener = silent{listener}
 	}

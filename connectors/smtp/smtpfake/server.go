@@ -1,6 +1,6 @@
-// Package smtptest is a mail server for tests, in memory: it takes mail, and
+// Package smtpfake is a mail server for tests, in memory: it takes mail, and
 // fails in the ways that real ones do.
-package smtptest
+package smtpfake
 
 import (
 	"bytes"
