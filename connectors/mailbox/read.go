@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"ringback/connectors"
-	"ringback/connectors/smtp"
+	"ringback/connectors/wire"
 )
 
 const (
@@ -139,7 +139,7 @@ func (c *Connector) connect(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("imap: %w", err)
 		}
 		s.client = imapclient.New(encrypted, options)
-	case smtp.Loopback(host):
+	case wire.Loopback(host):
 		s.client = imapclient.New(conn, options)
 	default:
 		if s.client, err = imapclient.NewStartTLS(conn, options); err != nil {

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/mail"
 	"net/textproto"
 	"net/url"
@@ -23,6 +22,7 @@ import (
 
 	"ringback/callback"
 	"ringback/connectors"
+	"ringback/connectors/wire"
 )
 
 // Config is the block `smtp` of the configuration, as far as sending goes.
@@ -95,7 +95,7 @@ func New(c Config) (*Sender, error) {
 	case u.Scheme == "smtps":
 		port = 465
 		s.options = append(s.options, gomail.WithSSL())
-	case Loopback(s.host):
+	case wire.Loopback(s.host):
 		port, auth = 25, gomail.SMTPAuthPlainNoEnc
 		s.options = append(s.options, gomail.WithTLSPolicy(gomail.NoTLS))
 	default:
@@ -120,12 +120,6 @@ func New(c Config) (*Sender, error) {
 		return nil, callback.Invalid("url", "it cannot be used to send mail")
 	}
 	return s, nil
-}
-
-// Loopback reports whether what is sent to host stays on this machine.
-func Loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // From is the address that mail is from.
