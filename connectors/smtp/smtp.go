@@ -65,6 +65,10 @@ type Sender struct {
 	timeout time.Duration
 }
 
+// ErrAddress is the cause where it is the address that is refused for good: by the
+// server, or because nothing can be written to it.
+var ErrAddress = errors.New("smtp: the address is refused")
+
 // New checks the configuration; a mistake in it is a *callback.Fault that names the key.
 func New(c Config) (*Sender, error) {
 	s := &Sender{timeout: c.Timeout}
@@ -142,7 +146,7 @@ func (s *Sender) Check(ctx context.Context) error {
 func (s *Sender) Send(ctx context.Context, m Mail) error {
 	message, err := s.compose(m)
 	if err != nil {
-		return &connectors.Owed{Code: connectors.Rejected, Detail: "the address cannot be written to", Err: errors.New("smtp: no valid address")}
+		return &connectors.Owed{Code: connectors.Rejected, Detail: "the address cannot be written to", Err: ErrAddress}
 	}
 	return s.with(ctx, func(client *gomail.Client, c *session.Client) error {
 		if err := client.SendWithSMTPClient(c, message); err != nil && !message.IsDelivered() {
@@ -226,16 +230,18 @@ func refusal(err error) error {
 	var sending *gomail.SendError
 	code := 0
 	switch {
-	case errors.As(err, &answered):
-		code = answered.Code
 	case errors.As(err, &sending):
 		code = sending.ErrorCode()
+	case errors.As(err, &answered):
+		code = answered.Code
 	}
 	switch {
 	case code == 530, code == 534, code == 535, code == 538:
 		return &connectors.Owed{Code: connectors.Unauthorized, Detail: fmt.Sprintf("the mail server does not take the sign-in (%d)", code), Err: fmt.Errorf("smtp: answer %d", code)}
+	case code >= 500 && sending != nil && sending.Reason == gomail.ErrSMTPRcptTo:
+		return &connectors.Owed{Code: connectors.Rejected, Detail: fmt.Sprintf("the mail server refuses the address (%d)", code), Err: ErrAddress}
 	case code >= 500:
-		return &connectors.Owed{Code: connectors.Rejected, Detail: fmt.Sprintf("the mail server refuses the mail, or its address (%d)", code), Err: fmt.Errorf("smtp: answer %d", code)}
+		return &connectors.Owed{Code: connectors.Rejected, Detail: fmt.Sprintf("the mail server refuses the mail (%d)", code), Err: fmt.Errorf("smtp: answer %d", code)}
 	case code >= 400:
 		return &connectors.Owed{Code: connectors.Unavailable, Detail: fmt.Sprintf("the mail server does not take it now (%d)", code), Err: fmt.Errorf("smtp: answer %d", code)}
 	case sending != nil:

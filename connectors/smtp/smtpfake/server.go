@@ -47,6 +47,7 @@ type Server struct {
 	mu      sync.Mutex
 	mails   []Mail
 	refuse  map[string]int
+	refused int
 	lose    int
 	arrived chan struct{}
 }
@@ -139,6 +140,16 @@ func (s *Server) Refuse(stage string, code int) {
 	s.refuse[stage] = code
 }
 
+// RefuseAddress answers every mail to an address with a code, until it is 0.
+func (s *Server) RefuseAddress(address string, code int) { s.Refuse("rcpt "+address, code) }
+
+// Refused counts what was refused.
+func (s *Server) Refused() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
+}
+
 // LoseAnswers takes the next n mails and hangs up before it says so.
 func (s *Server) LoseAnswers(n int) {
 	s.mu.Lock()
@@ -149,7 +160,12 @@ func (s *Server) LoseAnswers(n int) {
 func (s *Server) judge(stage, address string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if code := s.refuse[stage]; code != 0 {
+	code := s.refuse[stage]
+	if code == 0 {
+		code = s.refuse[stage+" "+address]
+	}
+	if code != 0 {
+		s.refused++
 		// As real ones do, it repeats whom it refuses.
 		return &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{code / 100, 1, 1}, Message: "<" + address + ">: refused"}
 	}
