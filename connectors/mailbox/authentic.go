@@ -21,7 +21,7 @@ func judge(results []string, authservID string) verdict {
 	found := unchecked
 	for _, field := range results {
 		// What is readable before a mistake counts: a sender cannot add to our field.
-		server, methods, _ := authres.Parse(uncomment(field)) //nolint:errcheck // see above
+		server, methods, _ := authres.Parse(uncomment(field))
 		if !strings.EqualFold(server, authservID) || server == "" {
 			continue
 		}

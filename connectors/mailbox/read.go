@@ -50,13 +50,10 @@ func (c *Connector) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began := c.deps.Now()
 		err := c.session(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if c.deps.Now().Sub(began) > longestPause {
 			pause, said = firstPause, ""
 		}
-		if err != nil && err.Error() != said { // the same trouble is told once
+		if err != nil && ctx.Err() == nil && err.Error() != said { // the same trouble is told once
 			said = err.Error()
 			c.deps.Logger.WarnContext(ctx, "the mailbox is not read", "connector", name, "error", err)
 		}

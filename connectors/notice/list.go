@@ -173,8 +173,10 @@ func (l list) known(ctx context.Context, operation string, now time.Time) (bool,
 	if mark == waiting {
 		return true, nil
 	}
-	sent, err := time.Parse(callback.InstantLayout, mark)
-	return err != nil || now.Before(sent.Add(replayAfter)), nil
+	if sent, err := time.Parse(callback.InstantLayout, mark); err == nil {
+		return now.Before(sent.Add(replayAfter)), nil
+	}
+	return true, nil
 }
 
 // bundle is what the next mail tells: entries up to one place, each operation once. What

@@ -188,7 +188,7 @@ func subject(entries []entry, zone *time.Location) string {
 	if len(entries) == 1 {
 		return fmt.Sprintf("%s: %s", entries[0].Policy, entries[0].headline(zone))
 	}
-	counts := map[callback.EventType]int{}
+	counts := make(map[callback.EventType]int)
 	callbacks := map[string]bool{}
 	for _, e := range entries {
 		counts[e.Type]++

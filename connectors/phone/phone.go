@@ -3,10 +3,11 @@
 package phone
 
 import (
-	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
@@ -40,8 +41,7 @@ func E164(number string, hints Hints) (string, bool) {
 		if e164, ok := only(number, hints.Regions, hints.TimeZone); ok {
 			return e164, true
 		}
-		everywhere := slices.Sorted(maps.Keys(phonenumbers.GetSupportedRegions()))
-		if e164, ok := only(number, everywhere, hints.TimeZone); ok {
+		if e164, ok := only(number, regionsOf(hints.TimeZone), hints.TimeZone); ok {
 			return e164, true
 		}
 	}
@@ -107,13 +107,44 @@ func read(number, region string) (e164 string, n *phonenumbers.PhoneNumber, ok b
 	return phonenumbers.Format(n, phonenumbers.E164), n, true
 }
 
+// regionsOfZone is by zone, since to find them takes milliseconds: []string.
+var regionsOfZone sync.Map
+
+// regionsOf are the regions some of whose numbers are used in a time zone, in order.
+func regionsOf(zone string) []string {
+	if known, found := regionsOfZone.Load(zone); found {
+		return known.([]string)
+	}
+	var regions []string
+	if _, err := time.LoadLocation(zone); err != nil || zone == "" {
+		return nil // it is nobody's, and not to be remembered
+	}
+	byCode := map[int]bool{}
+	for region := range phonenumbers.GetSupportedRegions() {
+		code := phonenumbers.GetCountryCodeForRegion(region)
+		used, known := byCode[code]
+		if !known {
+			zones, err := phonenumbers.GetTimezonesForPrefix(strconv.Itoa(code))
+			used = err == nil && isOneOf(zone, zones)
+			byCode[code] = used
+		}
+		if used {
+			regions = append(regions, region)
+		}
+	}
+	slices.Sort(regions)
+	regionsOfZone.Store(zone, regions)
+	return regions
+}
+
 // usedIn reports whether the number is used in a time zone, by name or by the same
 // clocks (Asia/Calcutta is Asia/Kolkata).
 func usedIn(n *phonenumbers.PhoneNumber, zone string) bool {
 	zones, err := phonenumbers.GetTimezonesForNumber(n)
-	if err != nil {
-		return false
-	}
+	return err == nil && isOneOf(zone, zones)
+}
+
+func isOneOf(zone string, zones []string) bool {
 	if slices.Contains(zones, zone) {
 		return true
 	}

@@ -131,7 +131,7 @@ func (c *Connector) file(ctx context.Context, root *os.Root, file string) error 
 	for _, outcome := range slices.Sorted(maps.Keys(counts)) {
 		args = append(args, string(outcome), counts[outcome])
 	}
-	c.deps.Logger.InfoContext(ctx, "a file was taken", args...) //nolint:sloglint // the outcomes are the keys
+	c.deps.Logger.InfoContext(ctx, "a file was taken", args...)
 	return nil
 }
 
@@ -140,7 +140,7 @@ const rejectedRow Outcome = "rejected"
 
 // rows takes the rows of a file. bad is its reject file, nil where no row is wrong.
 func (c *Connector) rows(ctx context.Context, data []byte) (counts map[Outcome]int, bad []byte, err error) {
-	counts = map[Outcome]int{}
+	counts = make(map[Outcome]int)
 	var header []string
 	var rows, wrong []row
 	if len(data) > maxFile {

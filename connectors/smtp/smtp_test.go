@@ -14,6 +14,7 @@ import (
 	"ringback/callback"
 	"ringback/connectors"
 	"ringback/connectors/smtp/smtpfake"
+	"ringback/e2e/harness/dovecot"
 )
 
 func sender(t testing.TB, s *smtpfake.Server, change ...func(*Config)) *Sender {
@@ -196,4 +197,43 @@ func TestAMistakeInTheConfigurationNamesItsKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "desk@example.com", made.From())
 	require.Equal(t, "example.com", made.Domain())
+}
+
+// Submission through a real server, with a sign-in, over TLS from the start and by STARTTLS.
+func TestARealServerTakesMail(t *testing.T) {
+	t.Parallel()
+	end := smtpfake.Serve(t, smtpfake.Options{})
+	d := dovecot.Start(t, strings.TrimPrefix(end.URL, "smtp://"))
+	base := Config{From: "desk@example.com", User: dovecot.User, Password: dovecot.Password, TLS: d.Trust}
+	for _, way := range []Config{
+		{URL: d.SMTPS},
+		{URL: d.SMTP},
+		{URL: "smtp://example.com:587", dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, network, strings.TrimPrefix(d.SMTP, "smtp://"))
+		}},
+	} {
+		c := base
+		c.URL, c.dial = way.URL, way.dial
+		made, err := New(c)
+		require.NoError(t, err)
+		require.NoError(t, made.Check(context.Background()))
+		before := len(end.Mails())
+		require.NoError(t, made.Send(context.Background(), hello), way.URL)
+		require.Len(t, end.Mails(), before+1)
+		require.Equal(t, "Grüße", end.Mails()[before].Subject())
+
+		c.Password = "wrong"
+		made, err = New(c)
+		require.NoError(t, err)
+		var owed *connectors.Owed
+		require.ErrorAs(t, made.Send(context.Background(), hello), &owed)
+		require.Equal(t, connectors.Unauthorized, owed.Code)
+	}
+	end.RefuseAddress("asha@customer.example", 550)
+	c := base
+	c.URL = d.SMTPS
+	made, err := New(c)
+	require.NoError(t, err)
+	require.ErrorIs(t, made.Send(context.Background(), hello), ErrAddress)
 }

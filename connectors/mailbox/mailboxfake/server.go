@@ -61,9 +61,10 @@ func Serve(tb testing.TB, o Options) *Server {
 		tb.Fatal(err)
 	}
 	users.AddUser(user)
-	caps := imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapMove: {}, imap.CapUIDPlus: {}}
-	if o.Plain {
-		caps = imap.CapSet{imap.CapIMAP4rev1: {}}
+	caps := make(imap.CapSet)
+	caps[imap.CapIMAP4rev1] = struct{}{}
+	if !o.Plain {
+		caps[imap.CapMove], caps[imap.CapUIDPlus] = struct{}{}, struct{}{}
 	}
 	server := imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {

@@ -70,7 +70,7 @@ func Request(tb testing.TB, target, id string, body []byte, at time.Time) *http.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodPost, target, bytes.NewReader(body))
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, target, bytes.NewReader(body))
 	r.RequestURI = ""
 	r.Header.Set("Content-Type", "application/json")
 	if err := key.Sign(r.Header, id, at, body); err != nil {

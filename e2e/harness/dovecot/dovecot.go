@@ -232,12 +232,19 @@ submission_relay_port = {{.RelayPort}}
 // find returns the program, or ends the test.
 func find(tb testing.TB) string {
 	tb.Helper()
-	for _, candidate := range []string{"dovecot", "/usr/sbin/dovecot", "/usr/local/sbin/dovecot"} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
+	for _, parts := range []string{"/usr/lib/dovecot", "/usr/libexec/dovecot", "/usr/local/libexec/dovecot", "/opt/homebrew/opt/dovecot/libexec/dovecot"} {
+		_, imapErr := exec.LookPath(filepath.Join(parts, "imap-login"))
+		_, submissionErr := exec.LookPath(filepath.Join(parts, "submission-login"))
+		if imapErr != nil || submissionErr != nil {
+			continue
+		}
+		for _, candidate := range []string{"dovecot", "/usr/sbin/dovecot", "/usr/local/sbin/dovecot"} {
+			if path, err := exec.LookPath(candidate); err == nil {
+				return path
+			}
 		}
 	}
-	absent(tb, "there is no dovecot on the PATH or where distributions put it")
+	absent(tb, "there is no dovecot with IMAP and submission on the PATH or where distributions put it")
 	return ""
 }
 
