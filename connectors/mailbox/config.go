@@ -180,7 +180,7 @@ func New(c Config, deps connectors.Deps) (*Connector, error) {
 		return nil, callback.Invalid("authserv_id", "expected the name that our mail server puts first in Authentication-Results")
 	}
 	if c.AuthservID == "" {
-		deps.Logger.Warn("mail is not checked for forged senders: authserv_id is not configured", "connector", name)
+		deps.Logger.Warn("mail is not checked for forged senders: authserv_id is not configured")
 	}
 	return made, nil
 }

@@ -55,7 +55,7 @@ func (c *Connector) Run(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said { // the same trouble is told once
 			said = err.Error()
-			c.deps.Logger.WarnContext(ctx, "the mailbox is not read", "connector", name, "error", err)
+			c.deps.Logger.WarnContext(ctx, "the mailbox is not read", "error", err)
 		}
 		// Not all at the same moment, when a server comes back.
 		if c.deps.Sleep(ctx, pause/2+rand.N(pause/2)) != nil {
@@ -361,7 +361,7 @@ func (s *session) mark(ctx context.Context, uid imap.UID, outcome Outcome) error
 	err := s.show(uid, outcome)
 	var no *refused
 	if errors.As(err, &no) {
-		s.deps.Logger.WarnContext(ctx, "a message that was taken looks as it did", "connector", name, "error", err)
+		s.deps.Logger.WarnContext(ctx, "a message that was taken looks as it did", "error", err)
 		return nil
 	}
 	return err

@@ -62,7 +62,7 @@ func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 	done, err := c.takeOrKeep(ctx, raw.Bytes(), more)
 	switch {
 	case err != nil:
-		c.deps.Logger.WarnContext(ctx, "a message waits for its sender to try again", "connector", name, "error", err)
+		c.deps.Logger.WarnContext(ctx, "a message waits for its sender to try again", "error", err)
 		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
 	case done.Outcome == KeptBack:
 		c.tell(ctx, done)
@@ -75,7 +75,7 @@ func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 
 // tell logs what became of a message, without what is in it.
 func (c *Connector) tell(ctx context.Context, done result) {
-	args := []any{"connector", name, "outcome", string(done.Outcome)}
+	args := []any{"outcome", string(done.Outcome)}
 	if done.Callback != nil {
 		args = append(args, "callback", *done.Callback)
 	}

@@ -47,7 +47,7 @@ func (c *Connector) Run(ctx context.Context) error {
 			said = ""
 		case ctx.Err() == nil && err.Error() != said: // the same trouble is told once
 			said = err.Error()
-			c.deps.Logger.WarnContext(ctx, "notices wait", "connector", name, "error", err)
+			c.deps.Logger.WarnContext(ctx, "notices wait", "error", err)
 		}
 		pause := tick
 		if err != nil {
@@ -144,7 +144,7 @@ func (c *Connector) send(ctx context.Context, s *book.Staff) (later bool, err er
 	if err = l.sent(ctx, end, entries, callback.At(c.deps.Now())); err != nil {
 		return false, err
 	}
-	c.deps.Logger.InfoContext(ctx, "notices were sent", "connector", name, "staff", s.ID, "count", len(entries))
+	c.deps.Logger.InfoContext(ctx, "notices were sent", "staff", s.ID, "count", len(entries))
 	return true, errors.Join(c.setTrouble(ctx, nil), l.forget(ctx, head, now))
 }
 
@@ -155,7 +155,7 @@ func (c *Connector) refused(ctx context.Context, l list, end int64, entries []en
 	c.after[l.person] = now.Add(refusedFor)
 	c.mu.Unlock()
 	lost := entries[0].Added.Add(lostAfter).Before(now)
-	c.deps.Logger.WarnContext(ctx, "the mail server refuses what is for one person", "connector", name, "staff", l.person, "given_up", lost, "error", cause)
+	c.deps.Logger.WarnContext(ctx, "the mail server refuses what is for one person", "staff", l.person, "given_up", lost, "error", cause)
 	if !lost {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (c *Connector) Run(ctx context.Context) error {
 			said = ""
 		case ctx.Err() == nil && err.Error() != said:
 			said = err.Error()
-			c.deps.Logger.WarnContext(ctx, "dropped files wait", "connector", name, "error", err)
+			c.deps.Logger.WarnContext(ctx, "dropped files wait", "error", err)
 		}
 		if err := c.deps.Sleep(ctx, c.config.Poll); err != nil {
 			return nil //nolint:nilerr // it is asked to end
@@ -113,7 +113,7 @@ func (c *Connector) file(ctx context.Context, root *os.Root, file string) error 
 		return err
 	}
 	if !first && state == fileDone {
-		c.deps.Logger.InfoContext(ctx, "a file was dropped again; nothing to do", "connector", name, "sha256", id[:12])
+		c.deps.Logger.InfoContext(ctx, "a file was dropped again; nothing to do", "sha256", id[:12])
 		return move(root, file, id, nil)
 	}
 	counts, bad, err := c.rows(ctx, data)
@@ -127,7 +127,7 @@ func (c *Connector) file(ctx context.Context, root *os.Root, file string) error 
 	if err := c.deps.Memory.Remember(ctx, name, "file:"+id, fileDone); err != nil {
 		return err
 	}
-	args := []any{"connector", name, "sha256", id[:12]}
+	args := []any{"sha256", id[:12]}
 	for _, outcome := range slices.Sorted(maps.Keys(counts)) {
 		args = append(args, string(outcome), counts[outcome])
 	}

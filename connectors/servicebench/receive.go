@@ -48,10 +48,10 @@ func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 	done, err := c.receive(ctx, body)
 	switch {
 	case err != nil:
-		c.deps.Logger.WarnContext(ctx, "an exception waits for its sender to try again", "connector", name, "error", err)
+		c.deps.Logger.WarnContext(ctx, "an exception waits for its sender to try again", "error", err)
 		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnavailable, Detail: "it cannot be taken right now; send it again"})
 	case done.Outcome == KeptBack:
-		c.deps.Logger.WarnContext(ctx, "an exception was kept", "connector", name, "reason", *done.Reason)
+		c.deps.Logger.WarnContext(ctx, "an exception was kept", "reason", *done.Reason)
 		wire.Reply(w, http.StatusAccepted, done)
 	default:
 		wire.Reply(w, http.StatusOK, done)

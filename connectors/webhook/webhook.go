@@ -304,7 +304,7 @@ func (c *Connector) Deliver(ctx context.Context, d connectors.Delivery) error {
 	if err := c.deps.Memory.Remember(ctx, c.Name(), offKey, at.String()); err != nil {
 		return err // it is asked, and answers, again
 	}
-	c.deps.Logger.WarnContext(ctx, "a webhook is off: its receiver answered 410", "connector", c.Name())
+	c.deps.Logger.WarnContext(ctx, "a webhook is off: its receiver answered 410")
 	return &connectors.Owed{Code: connectors.Gone, Detail: "the receiver answered 410: the hook is off until somebody puts it on again", Err: err}
 }
 
