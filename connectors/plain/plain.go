@@ -57,7 +57,7 @@ func Cut(s string, limit int) string {
 		n--
 	}
 	if s = s[:n]; limit >= len(cutMark) {
-		s = strings.TrimRight(s, " \n\t") + cutMark
+		s = strings.TrimLeft(strings.TrimRight(s, " \n\t")+cutMark, " ")
 	}
 	return s
 }
