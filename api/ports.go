@@ -58,6 +58,8 @@ type Errands interface {
 type Views interface {
 	Callback(ctx context.Context, id string) (book.View, error)
 	List(ctx context.Context, f book.Filter, s book.Sort, limit int, cursor string) (book.Page, error)
+	// Matches reports whether List would find a callback by the words of q.
+	Matches(ctx context.Context, callbackID, q string) (bool, error)
 	Timeline(ctx context.Context, callbackID string) ([]book.Entry, error)
 	Notes(ctx context.Context, callbackID string) ([]book.Text, error)
 	Stats(ctx context.Context, q book.StatsQuery) (book.Stats, error)
