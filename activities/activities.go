@@ -9,6 +9,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -55,7 +56,11 @@ type Ledger interface {
 }
 
 // Assignment draws assignees.
-type Assignment struct{ Ledger Ledger }
+type Assignment struct {
+	Ledger Ledger
+	// Now is the time at which a try is made; nil: time.Now.
+	Now func() time.Time
+}
 
 // NobodyErrorType is the type of the error that a draw without candidates ends
 // in: it is tried again until somebody can be drawn.
@@ -63,11 +68,21 @@ const NobodyErrorType = "none_available"
 
 // Draw draws an assignee among the members of a queue who are on shift, present
 // and have room (R21). While there is nobody it fails, and the engine tries it
-// again without writing to the history.
+// again without writing to the history. Each try asks who is there now, not who
+// was when the draw was first wanted: shifts begin, and what people said of
+// themselves lapses, while the callback waits.
 func (a *Assignment) Draw(ctx context.Context, in contract.DrawRequest) (callback.Draw, error) {
+	now := time.Now
+	if a.Now != nil {
+		now = a.Now
+	}
+	at := callback.At(now())
+	if at.Before(in.At.Time) { // this machine's clock is behind the engine's
+		at = in.At
+	}
 	record, err := a.Ledger.Draw(ctx, book.DrawRequest{
 		ID: in.ID(), CallbackID: in.CallbackID, Version: in.Version,
-		Queue: in.Queue, Tier: in.Tier, Method: in.Method, Avoid: in.Avoid, At: in.At,
+		Queue: in.Queue, Tier: in.Tier, Method: in.Method, Avoid: in.Avoid, At: at,
 	})
 	if errors.Is(err, book.ErrNoneAvailable) {
 		return callback.Draw{}, temporal.NewApplicationErrorWithOptions("nobody can be drawn", NobodyErrorType,

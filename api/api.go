@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"ringback/callback"
+	"ringback/connectors"
 )
 
 // Options are what an API is made of. Book, Engine, Config and a way to sign
@@ -52,6 +53,9 @@ type Options struct {
 	Listen string
 
 	Config Config
+	// Connectors are the systems around the desk: callbacks are brought to those that
+	// want them, and what they send is received.
+	Connectors []connectors.Connector
 
 	// Logger takes the access log; nil: slog.Default().
 	Logger *slog.Logger
@@ -94,6 +98,9 @@ type Limits struct {
 	// PerSecond and Burst limit the requests of one principal; 0: no limit.
 	PerSecond float64
 	Burst     int
+	// InboundPerSecond and InboundBurst limit the requests of one other system; 50 and 200.
+	InboundPerSecond float64
+	InboundBurst     int
 	// Streams is how many streams may be open at once; 1000.
 	Streams int
 	// Backlog is how many changes a stream's reader may fall behind before it is reset; 256.
@@ -107,6 +114,12 @@ func (l Limits) withDefaults() Limits {
 		if *d <= 0 {
 			*d = def
 		}
+	}
+	if l.InboundPerSecond <= 0 {
+		l.InboundPerSecond = 50
+	}
+	if l.InboundBurst <= 0 {
+		l.InboundBurst = 200
 	}
 	if l.Streams <= 0 {
 		l.Streams = 1000
@@ -131,9 +144,12 @@ type API struct {
 	throttle       *Throttle
 	signIn, pages  http.Handler
 	people         *directory
+	connectors     []connectors.Connector
+	outages        *activeOutages
 	flights        flights
 	limits         Limits
 	limiter        *limiter
+	inbound        *limiter
 	log            *slog.Logger
 	metrics        *metrics
 	tracer         trace.Tracer
@@ -189,7 +205,8 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		book: o.Book, engine: o.Engine, auditor: o.Auditor, drafts: o.Drafts, config: o.Config,
-		people:   &directory{read: o.Book.Staff, now: o.Now},
+		people:     &directory{read: o.Book.Staff, now: o.Now},
+		connectors: o.Connectors, outages: &activeOutages{read: o.Book.ActiveOutages, now: o.Now},
 		sessions: o.Sessions, crossOrigin: http.NewCrossOriginProtection(), throttle: o.Throttle, signIn: o.SignIn, pages: o.Pages,
 		limits: o.Limits.withDefaults(), log: o.Logger, temporalUI: strings.TrimSuffix(o.TemporalUI, "/"),
 		listen: o.Listen, devTokens: o.DevTokens, clock: o.Now, tick: o.Tick, closing: make(chan struct{}),
@@ -205,8 +222,9 @@ func New(o Options) (*API, error) {
 	if a.limits.PerSecond > 0 {
 		a.limiter = newLimiter(a.limits.PerSecond, a.limits.Burst)
 	}
+	a.inbound = newLimiter(a.limits.InboundPerSecond, a.limits.InboundBurst)
 	var err error
-	if a.metrics, err = newMetrics(o.Registry, o.Watch); err != nil {
+	if a.metrics, err = newMetrics(o.Registry, o.Watch, o.Book); err != nil {
 		return nil, fmt.Errorf("api: registering metrics: %w", err)
 	}
 	a.later = newLater(o.Logger)

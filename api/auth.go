@@ -205,6 +205,9 @@ type directory struct {
 	people map[string]*book.Staff
 	readAt time.Time
 	busy   bool
+	// changes counts what has been changed here: a reading that began before the
+	// last change does not show it.
+	changes int
 }
 
 // forget has the staff read again when they are next asked for.
@@ -212,6 +215,7 @@ func (d *directory) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.readAt = time.Time{}
+	d.changes++
 }
 
 // everybody returns the staff by id. The error says that they were never read.
@@ -219,11 +223,13 @@ func (d *directory) everybody(ctx context.Context) (map[string]*book.Staff, erro
 	d.mu.Lock()
 	people := d.people
 	stale := people == nil || d.now().Sub(d.readAt) >= directoryAge || d.now().Before(d.readAt)
-	if !stale || (people != nil && d.busy) {
+	changed := people != nil && d.readAt.IsZero()
+	if !stale || (people != nil && d.busy && !changed) {
 		d.mu.Unlock()
 		return people, nil
 	}
 	d.busy = true
+	changes := d.changes
 	d.mu.Unlock()
 
 	reading, cancel := context.WithTimeout(ctx, directoryPatience)
@@ -239,6 +245,9 @@ func (d *directory) everybody(ctx context.Context) (map[string]*book.Staff, erro
 	if err != nil {
 		d.readAt = d.now().Add(directoryRetry - directoryAge)
 		return d.people, nil
+	}
+	if changes != d.changes && d.people != nil {
+		return d.people, nil // somebody who began later knows better
 	}
 	d.people, d.readAt = make(map[string]*book.Staff, len(staff)), d.now()
 	for i := range staff {

@@ -148,8 +148,7 @@ func TestDevTokensStayOnThisMachine(t *testing.T) {
 
 func TestTokensOfNobodyAreLimitedPerAddress(t *testing.T) {
 	t.Parallel()
-	var d *desk
-	d = newDesk(t, func(o *api.Options) {
+	d := newDesk(t, func(o *api.Options) {
 		o.Throttle = api.NewThrottle(9, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, o.Now)
 	})
 	ask := func(from, token, forwarded string) int {

@@ -103,7 +103,7 @@ func (a *API) availability(ctx context.Context, r *request) (*answer, error) {
 		p := presenceIn(present, id)
 		c := Candidate{
 			StaffID: id, Name: s.Name, Tier: s.Tier, Queues: list(s.Queues), State: p.State, Until: p.Until,
-			Free: deref(p.State) == string(book.Available),
+			Free: deref(p.State) == string(book.Available) && !person(s).Auditor,
 		}
 		if c.Free {
 			free = append(free, c)

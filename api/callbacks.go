@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 	"github.com/nyaruka/phonenumbers"
 
 	"ringback/book"
@@ -102,7 +101,7 @@ func (a *API) get(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Header.Get("If-None-Match") == etag(v.State.Version) {
+	if ifNoneMatch(r.Request, v.State.Version) {
 		return &answer{status: http.StatusNotModified, etag: etag(v.State.Version)}, nil
 	}
 	p, err := a.policyOf(ctx, v.Intake)
@@ -245,11 +244,15 @@ func (a *API) create(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewV7()
+	return a.promise(ctx, r, b, route{})
+}
+
+func (a *API) promise(ctx context.Context, r *request, b *createBody, to route) (*answer, error) {
+	id, err := newCallbackID()
 	if err != nil {
 		return nil, err
 	}
-	w := &work{name: contract.UpdateCreate, callbackID: id.String()}
+	w := &work{name: contract.UpdateCreate, callbackID: id}
 	w.prepare = func(ctx context.Context, e *errand) error {
 		if err := r.may(); err != nil {
 			return err
@@ -261,7 +264,7 @@ func (a *API) create(ctx context.Context, r *request) (*answer, error) {
 		if e.taken {
 			in, pinned, err = a.begun(ctx, e.CallbackID)
 		} else {
-			in, pinned, err = a.intake(ctx, r.who, e.Errand, b)
+			in, pinned, err = a.intake(ctx, r.who, e.Errand, b, to)
 		}
 		if err != nil {
 			return err
@@ -271,11 +274,13 @@ func (a *API) create(ctx context.Context, r *request) (*answer, error) {
 			return err
 		}
 		e.intake = &in
+		destinations, outage := a.destinations(in, pinned), a.outages.affecting(ctx, in, pinned)
 		e.send = func(ctx context.Context, _ bool) (contract.Outcome, error) {
 			return a.engine.Create(ctx, e.ID, contract.Input{
-				Policy: pinned, StarterProjects: true,
+				Policy: pinned, StarterProjects: true, Destinations: destinations,
 				Request: callback.Request{
 					ID: in.CallbackID, By: in.RequestedBy, At: in.RequestedAt, Parent: in.Parent, ScheduledFor: in.ScheduledFor,
+					Outage: outage,
 				},
 			}, e.Digest)
 		}
@@ -306,7 +311,7 @@ func (b *createBody) check() error {
 	refuse := func(path, message string) { wrong = append(wrong, callback.FieldError{Path: path, Message: message}) }
 	if phone, ok := e164(b.Customer.Phone); ok {
 		b.Customer.Phone = phone
-	} else {
+	} else if b.Customer.Phone != "" {
 		refuse("customer.phone", "expected a phone number that exists, in E.164, like +919876543210")
 	}
 	if e := deref(b.Customer.Email); e != "" {
@@ -373,7 +378,7 @@ func (a *API) soonEnough(at callback.Instant) error {
 }
 
 // intake is what was asked, under the policy that is pinned for it.
-func (a *API) intake(ctx context.Context, who Principal, e book.Errand, b *createBody) (book.Intake, *callback.Policy, error) {
+func (a *API) intake(ctx context.Context, who Principal, e book.Errand, b *createBody, to route) (book.Intake, *callback.Policy, error) {
 	in := book.Intake{
 		CallbackID: e.CallbackID, Policy: b.Policy,
 		Customer: book.Customer{
@@ -403,7 +408,7 @@ func (a *API) intake(ctx context.Context, who Principal, e book.Errand, b *creat
 	if err != nil {
 		return in, nil, err
 	}
-	pinned := policy.Pin(in.LOB, supervisor)
+	pinned := policy.Pin(in.LOB, supervisor).Route(to.queue, to.assignTo)
 	hash, err := policyHash(pinned)
 	if err != nil {
 		return in, nil, err

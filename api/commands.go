@@ -108,7 +108,10 @@ func (a *API) order(
 	if err != nil {
 		return nil, err
 	}
-	w := &work{name: string(name), callbackID: r.callbackID, view: view, away: dbAway}
+	w := &work{
+		name: string(name), callbackID: r.callbackID, view: view, away: dbAway,
+		evenClosed: name == callback.CommandWaive, // what is owed is owed after the end too
+	}
 	w.prepare = func(ctx context.Context, e *errand) error {
 		send, err := prepare(ctx, e)
 		if err != nil {
@@ -121,6 +124,14 @@ func (a *API) order(
 			}
 		}
 		e.check = r.who.isStaff
+		if late := e.late; late != nil {
+			e.check = func() error {
+				if err := r.who.isStaff(); err != nil {
+					return err
+				}
+				return late(view, policy)
+			}
+		}
 		accepted := e.accepted
 		e.accepted = func() {
 			if accepted != nil {
@@ -200,7 +211,8 @@ func (a *API) accepted(name callback.CommandName, who Principal, before *book.Vi
 		if before != nil && before.State.Assignee != "" {
 			a.cameFree(before.State.Assignee)
 		}
-	case callback.CommandClaim, callback.CommandAttempt, callback.CommandNote, callback.CommandHold, callback.CommandResume:
+	case callback.CommandClaim, callback.CommandAttempt, callback.CommandNote, callback.CommandHold, callback.CommandResume,
+		callback.CommandWaive:
 	}
 }
 
@@ -294,6 +306,9 @@ func (a *API) makeReassign(ctx context.Context, _ *request, e *errand, b *reassi
 	if !known {
 		return callback.Reassign{}, callback.Invalid("to", "expected the id of somebody of the staff")
 	}
+	if person(to).Auditor {
+		return callback.Reassign{}, callback.Invalid("to", "expected somebody who may give commands: an auditor could do nothing with it")
+	}
 	return callback.Reassign{To: person(to), TextID: e.text(book.TextReason, b.Reason)}, nil
 }
 
@@ -318,10 +333,12 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 		return c, nil
 	case err != nil, reserved.By != r.who.ID, to == nil:
 		return c, callback.Invalid("transfer_id", "expected the id of a transfer that you have reserved")
-	case !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())):
-		return c, refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again")
 	}
 	c.Transfer.To = person(to)
+	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())) {
+		e.late = func(v *book.View, p *callback.Policy) error { return a.lapsed(v, p, c, r.who) }
+		return c, nil
+	}
 	e.accepted = func() {
 		a.later.do(func(ctx context.Context) {
 			if err := a.book.ConsumeReservation(ctx, *b.TransferID); err != nil {
@@ -332,11 +349,22 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 	return c, nil
 }
 
+// lapsed refuses an escalation whose reservation is gone, unless the rules
+// refuse it anyway: who may not escalate is told so first.
+func (a *API) lapsed(v *book.View, p *callback.Policy, c callback.Escalate, who Principal) error {
+	if v != nil && p != nil {
+		if _, f := v.State.Clone().Do(p, c, who.person(), a.now(), p.Calendar); f != nil {
+			return f
+		}
+	}
+	return refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again")
+}
+
 // customerCalled is a fact, not a command: it is signalled, and refused only
 // where there is nobody to tell.
 func (a *API) customerCalled() *operation {
 	return &operation{
-		method: http.MethodPost, path: "/v1/callbacks/{id}/customer-called", id: contract.SignalCustomerCalled, tag: "commands", access: accessCommand,
+		method: http.MethodPost, path: "/v1/callbacks/{id}/customer-called", id: contract.SignalCustomerCalled, tag: "commands", access: accessTell,
 		summary: "The customer called in again",
 		doc:     "On the timeline soon after, and while it is queued first in the queue.",
 		body:    customerCalledBody{}, bodyOptional: true, conditional: true,

@@ -466,6 +466,9 @@ func (d *desk) everyMember(described *openapi3.Response, r *reply) {
 
 // published finds a path of the description.
 func (d *desk) published(path string) (string, *openapi3.PathItem) {
+	if item := d.spec.Paths.Map()[path]; item != nil {
+		return path, item
+	}
 	for pattern, item := range d.spec.Paths.Map() {
 		a, b := strings.Split(pattern, "/"), strings.Split(path, "/")
 		same := len(a) == len(b)

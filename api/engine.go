@@ -7,8 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc"
@@ -23,6 +25,7 @@ import (
 // TemporalEngine is the Engine that Temporal is.
 type TemporalEngine struct {
 	client    client.Client
+	namespace string
 	taskQueue string
 }
 
@@ -30,8 +33,8 @@ type TemporalEngine struct {
 // Dial the client with WatchSends: without it a command that found the cluster
 // away cannot be told from one whose answer was lost, and its outcome counts as
 // unknown.
-func NewTemporalEngine(c client.Client, taskQueue string) *TemporalEngine {
-	return &TemporalEngine{c, taskQueue}
+func NewTemporalEngine(c client.Client, namespace, taskQueue string) *TemporalEngine {
+	return &TemporalEngine{c, namespace, taskQueue}
 }
 
 // Create implements Engine: one Update-with-Start, so that the promise is made
@@ -102,6 +105,79 @@ func (e *TemporalEngine) signal(ctx context.Context, callbackID, name string, ar
 	ctx, sent := watchSends(ctx)
 	defer sent.cancel()
 	return sent.sort(e.client.SignalWorkflow(ctx, contract.WorkflowID(callbackID), "", name, arg))
+}
+
+// TagMissing implements Engine.
+func (e *TemporalEngine) TagMissing(ctx context.Context, callbackID string, in contract.TagMissing) error {
+	return e.signal(ctx, callbackID, contract.SignalTagMissing, in)
+}
+
+// HurryDelivery implements Engine: the engine forgets how long it meant to wait
+// until the next try.
+func (e *TemporalEngine) HurryDelivery(ctx context.Context, callbackID string) error {
+	ctx, sent := watchSends(ctx)
+	defer sent.cancel()
+	_, err := e.client.WorkflowService().ResetActivity(ctx, &workflowservice.ResetActivityRequest{
+		Namespace: e.namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: contract.WorkflowID(callbackID)},
+		Activity: &workflowservice.ResetActivityRequest_Type{Type: activityDeliver},
+	})
+	return sent.sort(err)
+}
+
+// activityDeliver is the name of the activity that delivers.
+const activityDeliver = "Deliver"
+
+// Redeliver implements Engine.
+func (e *TemporalEngine) Redeliver(ctx context.Context, id string, in contract.Delivery) error {
+	return e.start(ctx, client.StartWorkflowOptions{ID: contract.RedeliveryWorkflowID(id)}, contract.RedeliveryWorkflowType, in)
+}
+
+// BeginOutage implements Engine.
+func (e *TemporalEngine) BeginOutage(ctx context.Context, in contract.OutageInput) error {
+	return e.start(ctx, client.StartWorkflowOptions{ID: contract.OutageWorkflowID(in.ID)}, contract.OutageWorkflowType, in)
+}
+
+// start starts a workflow, once.
+func (e *TemporalEngine) start(ctx context.Context, o client.StartWorkflowOptions, workflowType string, in any) error {
+	ctx, sent := watchSends(ctx)
+	defer sent.cancel()
+	o.TaskQueue = e.taskQueue
+	o.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	o.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+	_, err := e.client.ExecuteWorkflow(ctx, o, workflowType, in)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &started) {
+		return nil // and closed
+	}
+	return sent.sort(err)
+}
+
+// EndOutage implements Engine.
+func (e *TemporalEngine) EndOutage(
+	ctx context.Context, updateID string, in contract.OutageInput, end contract.OutageEnd,
+) (state contract.OutageState, err error) {
+	ctx, sent := watchSends(ctx)
+	defer sent.cancel()
+	id := contract.OutageWorkflowID(in.ID)
+	handle, err := e.client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+		UpdateOptions: client.UpdateWorkflowOptions{
+			UpdateID: updateID, WorkflowID: id, UpdateName: contract.UpdateEnd, Args: []any{end},
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		},
+		StartWorkflowOperation: e.client.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
+			ID: id, TaskQueue: e.taskQueue,
+			WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+			WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		}, contract.OutageWorkflowType, in),
+	})
+	if err == nil {
+		err = handle.Get(ctx, &state)
+	}
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &started) {
+		return state, nil // it has ended, and closed
+	}
+	return state, sent.sort(err)
 }
 
 // News implements Engine. Asking changes nothing: every error is just one.
@@ -231,6 +307,8 @@ var commanding = map[string]bool{
 	workflowService + "ExecuteMultiOperation":   true,
 	workflowService + "UpdateWorkflowExecution": true,
 	workflowService + "SignalWorkflowExecution": true,
+	workflowService + "StartWorkflowExecution":  true,
+	workflowService + "ResetActivity":           true,
 }
 
 // HandleRPC implements stats.Handler.

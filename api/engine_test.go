@@ -55,7 +55,7 @@ func (c *cluster) engine(t *testing.T, watched bool) *api.TemporalEngine {
 	temporalClient, err := client.NewLazyClient(o)
 	require.NoError(t, err)
 	t.Cleanup(temporalClient.Close)
-	return api.NewTemporalEngine(temporalClient, "ringback")
+	return api.NewTemporalEngine(temporalClient, "ringback", "ringback")
 }
 
 type silent struct{}

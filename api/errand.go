@@ -59,6 +59,9 @@ type errand struct {
 	ifVersion int64
 	// check refuses what the engine would not; it comes after closed.
 	check func() error
+	// late is a refusal of state found while preparing; it comes after all that the
+	// rules refuse, and the engine is not asked.
+	late func(v *book.View, p *callback.Policy) error
 	// send gives it to the engine; blind: nobody will settle it, so the workflow projects.
 	send func(ctx context.Context, blind bool) (contract.Outcome, error)
 	// accepted does what an accepted command brings about beside the callback; it does not wait.
@@ -125,7 +128,7 @@ func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (give
 			return nil, false, err
 		}
 	}
-	e.texts = nil
+	e.texts, e.late = nil, nil
 	err = w.prepare(ctx, e)
 	if err == nil {
 		err = a.before(r, w, e)
@@ -290,9 +293,9 @@ func (a *API) before(r *request, w *work, e *errand) error {
 			return err
 		}
 	}
-	if w.view != nil && (w.local || e.Key == "") && !e.taken {
+	if w.view != nil && (w.local || e.Key == "" || e.late != nil) && !e.taken {
 		have := w.view.State.Version
-		if e.ifVersion != 0 && (e.ifVersion < have || w.local && e.ifVersion != have) {
+		if e.ifVersion != 0 && (e.ifVersion < have || (w.local || e.late != nil) && e.ifVersion != have) {
 			return stale()
 		}
 		if w.view.State.Status.Closed() && !w.evenClosed {
@@ -313,7 +316,22 @@ func closed(c *callback.Callback) error {
 	return refuse(callback.CodeClosed, "R09", "this callback is "+string(c.Status)+": nothing can happen to it any more")
 }
 
-var entityTag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e]*)"$`)
+// entityTag is one tag of a list (RFC 9110, 8.8.3): weak or not, and which. The
+// tag itself may have commas in it.
+var (
+	entityTag  = regexp.MustCompile(`(W/)?"([\x21\x23-\x7e\x80-\xff]*)"`)
+	entityTags = regexp.MustCompile(`^[ \t]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*)*$`)
+)
+
+// tagsOf reads the lists of entity tags of a header, each as its submatches of
+// entityTag; any: it says "*". False: it cannot be read.
+func tagsOf(values []string) (tags [][]string, any, ok bool) {
+	whole := strings.Join(values, ",")
+	if strings.TrimSpace(whole) == "*" {
+		return nil, true, true
+	}
+	return entityTag.FindAllStringSubmatch(whole, -1), false, entityTags.MatchString(whole)
+}
 
 // ifMatch returns the version that If-Match asks for, 0 for any. Of several it
 // is the one that is there, else the newest.
@@ -322,15 +340,15 @@ func ifMatch(r *http.Request, have int64) (int64, error) {
 	if len(values) == 0 {
 		return 0, nil
 	}
-	if len(values) == 1 && strings.TrimSpace(values[0]) == "*" {
+	tags, any, ok := tagsOf(values)
+	switch {
+	case !ok:
+		return 0, callback.Invalid("If-Match", `expected versions like "7", or *`)
+	case any:
 		return 0, nil
 	}
 	newest := int64(-1) // no callback has it
-	for tag := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		m := entityTag.FindStringSubmatch(strings.TrimSpace(tag))
-		if m == nil {
-			return 0, callback.Invalid("If-Match", `expected versions like "7", or *`)
-		}
+	for _, m := range tags {
 		version, err := strconv.ParseInt(m[2], 10, 64)
 		if err != nil || m[1] != "" || version < 1 || strconv.FormatInt(version, 10) != m[2] {
 			continue // a tag that no callback has
@@ -341,6 +359,17 @@ func ifMatch(r *http.Request, have int64) (int64, error) {
 		newest = max(newest, version)
 	}
 	return newest, nil
+}
+
+// ifNoneMatch tells whether the caller has this version already. Tags are
+// compared weakly (RFC 9110, 13.1.2); what cannot be read is as if it were not sent.
+func ifNoneMatch(r *http.Request, version int64) bool {
+	values := r.Header.Values("If-None-Match")
+	if len(values) == 0 {
+		return false
+	}
+	tags, any, ok := tagsOf(values)
+	return ok && (any || slices.ContainsFunc(tags, func(m []string) bool { return `"`+m[2]+`"` == etag(version) }))
 }
 
 // send gives the errand to the engine and settles it.

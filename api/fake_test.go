@@ -32,6 +32,14 @@ type fakeEngine struct {
 	before func(name string)
 	// drawn are the callbacks that were told that somebody came free.
 	drawn []string
+	// hurried are the callbacks whose deliveries were to be tried at once, redelivered
+	// what was to be brought somewhere once more, by id.
+	hurried     []string
+	redelivered map[string]contract.Delivery
+	// outages by id; true: it goes on.
+	outages map[string]contract.OutageState
+	// inputs with which callbacks were started.
+	inputs map[string]contract.Input
 }
 
 type run struct {
@@ -43,7 +51,10 @@ type run struct {
 }
 
 func newFakeEngine(now func() time.Time, b api.Book) *fakeEngine {
-	return &fakeEngine{now: now, book: b, runs: map[string]*run{}}
+	return &fakeEngine{
+		now: now, book: b, runs: map[string]*run{}, redelivered: map[string]contract.Delivery{},
+		outages: map[string]contract.OutageState{}, inputs: map[string]contract.Input{},
+	}
 }
 
 func (e *fakeEngine) set(f func(e *fakeEngine)) {
@@ -90,6 +101,7 @@ func (e *fakeEngine) Create(ctx context.Context, updateID string, in contract.In
 		r = &run{policy: in.Policy, outcomes: map[string]contract.Outcome{}}
 		r.state, r.events = callback.Open(in.Policy, in.Request, in.Policy.Calendar)
 		e.runs[in.Request.ID] = r
+		e.inputs[in.Request.ID] = in
 	}
 	o, known := r.outcomes[updateID]
 	if !known {
@@ -122,7 +134,7 @@ func (e *fakeEngine) Command(ctx context.Context, id, updateID string, name call
 	if o, known := r.outcomes[updateID]; known {
 		return e.answered(o, nil)
 	}
-	if r.state.Status.Closed() {
+	if r.state.Status.Closed() && len(r.state.Owed) == 0 { // else it waits until that is delivered
 		return contract.Outcome{}, api.ErrNoWorkflow
 	}
 	var o order
@@ -181,6 +193,8 @@ func decodeCommand(name callback.CommandName, raw json.RawMessage) (callback.Com
 		return as[callback.Complete](raw)
 	case callback.CommandCancel:
 		return as[callback.Cancel](raw)
+	case callback.CommandWaive:
+		return as[callback.Waive](raw)
 	}
 	return nil, fmt.Errorf("no command %q", name)
 }
@@ -212,6 +226,68 @@ func (e *fakeEngine) CandidateAvailable(_ context.Context, id string) error {
 	defer e.mu.Unlock()
 	e.drawn = append(e.drawn, id)
 	return nil
+}
+
+func (e *fakeEngine) TagMissing(_ context.Context, id string, in contract.TagMissing) error {
+	if err := e.arrive(contract.SignalTagMissing); err != nil {
+		return err
+	}
+	return e.happens(id, func(r *run) []callback.Event {
+		return r.state.TagMissing(r.policy, in.By, e.now(), r.policy.Calendar)
+	})
+}
+
+// happens lets something happen that no command brings about.
+func (e *fakeEngine) happens(id string, f func(r *run) []callback.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.runs[id]
+	if r == nil {
+		return api.ErrNoWorkflow
+	}
+	r.events = append(r.events, f(r)...)
+	r.owed = r.state.Version
+	return nil
+}
+
+func (e *fakeEngine) HurryDelivery(_ context.Context, id string) error {
+	if err := e.arrive("hurry"); err != nil {
+		return err
+	}
+	e.set(func(e *fakeEngine) { e.hurried = append(e.hurried, id) })
+	return nil
+}
+
+func (e *fakeEngine) Redeliver(_ context.Context, id string, in contract.Delivery) error {
+	if err := e.arrive("redeliver"); err != nil {
+		return err
+	}
+	e.set(func(e *fakeEngine) { e.redelivered[id] = in })
+	return nil
+}
+
+func (e *fakeEngine) BeginOutage(_ context.Context, in contract.OutageInput) error {
+	if err := e.arrive("begin outage"); err != nil {
+		return err
+	}
+	e.set(func(e *fakeEngine) {
+		if _, known := e.outages[in.ID]; !known {
+			e.outages[in.ID] = contract.OutageState{}
+		}
+	})
+	return nil
+}
+
+func (e *fakeEngine) EndOutage(_ context.Context, _ string, in contract.OutageInput, end contract.OutageEnd) (contract.OutageState, error) {
+	if err := e.arrive("end outage"); err != nil {
+		return contract.OutageState{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.outages[in.ID].Ended == nil {
+		e.outages[in.ID] = contract.OutageState{Ended: &end}
+	}
+	return e.outages[in.ID], nil
 }
 
 func (e *fakeEngine) News(_ context.Context, id string, since int64) (contract.News, error) {

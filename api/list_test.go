@@ -155,5 +155,10 @@ func TestConditionalGet(t *testing.T) {
 		return d.do(call{method: "GET", path: "/v1/callbacks/" + id, as: "sup1", header: map[string]string{"If-None-Match": tag}})
 	}
 	require.Empty(t, get(`"3"`).want(http.StatusNotModified).body)
-	get(`"2"`).want(http.StatusOK)
+	for _, same := range []string{`W/"3"`, `"1", "3"`, `"a,b",W/"3"`, `*`, ` "3" `} {
+		require.Empty(t, get(same).want(http.StatusNotModified).body, same)
+	}
+	for _, other := range []string{`"2"`, `"1", "2"`, `3`, `"3`, `"2" "3"`, `"3", *`} {
+		get(other).want(http.StatusOK)
+	}
 }

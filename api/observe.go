@@ -169,7 +169,7 @@ type metrics struct {
 	resets   prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer, w Watch) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, w Watch, l Ledgers) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ringback_http_request_seconds", Help: "Requests answered, by route and status.",
@@ -185,7 +185,7 @@ func newMetrics(r prometheus.Registerer, w Watch) (*metrics, error) {
 			Name: "ringback_stream_resets_total", Help: "Streams that could not be resumed, or whose reader fell too far behind.",
 		}),
 	}
-	collectors := []prometheus.Collector{m.requests, m.refusals, m.streams, m.resets}
+	collectors := []prometheus.Collector{m.requests, m.refusals, m.streams, m.resets, owedNow{l}}
 	if w != nil {
 		collectors = append(collectors, openNow{w})
 	}
@@ -224,4 +224,58 @@ func (w openNow) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(open))
 	ch <- prometheus.MustNewConstMetric(overdueDesc, prometheus.GaugeValue, float64(overdue))
+}
+
+// owedNow counts what is owed, kept and out of order when it is asked.
+type owedNow struct{ Ledgers }
+
+var (
+	owedDesc       = prometheus.NewDesc("ringback_owed_deliveries", "Deliveries that are owed to other systems.", []string{"destination", "code"}, nil)
+	oldestOwedDesc = prometheus.NewDesc("ringback_owed_oldest_seconds", "Age of the oldest delivery that is owed.", []string{"destination"}, nil)
+	keptDesc       = prometheus.NewDesc("ringback_inbound_kept_messages", "Messages that came in and were not understood yet.", []string{"connector"}, nil)
+	outagesDesc    = prometheus.NewDesc("ringback_outages_active", "System outages that go on.", nil, nil)
+	linkedDesc     = prometheus.NewDesc("ringback_outage_linked_callbacks", "Open callbacks that are linked to an outage.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (owedNow) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{owedDesc, oldestOwedDesc, keptDesc, outagesDesc, linkedDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. While the database is away there is nothing to tell.
+func (l owedNow) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if counts, err := l.OwedCounts(ctx); err == nil {
+		oldest := map[string]time.Time{}
+		for _, n := range counts {
+			gauge(owedDesc, float64(n.Count), n.Destination, n.Code)
+			if at, known := oldest[n.Destination]; !known || n.Oldest.Before(at) {
+				oldest[n.Destination] = n.Oldest.Time
+			}
+		}
+		for destination, at := range oldest {
+			gauge(oldestOwedDesc, time.Since(at).Seconds(), destination)
+		}
+	}
+	if kept, err := l.Waiting(ctx); err == nil {
+		for connector, n := range kept {
+			gauge(keptDesc, float64(n), connector)
+		}
+	}
+	if active, err := l.ActiveOutages(ctx); err == nil {
+		gauge(outagesDesc, float64(len(active)))
+	}
+	if linked, err := l.LinkedCounts(ctx); err == nil {
+		total := int64(0)
+		for _, n := range linked {
+			total += n
+		}
+		gauge(linkedDesc, float64(total))
+	}
 }

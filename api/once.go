@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"ringback/book"
+	"ringback/callback"
 )
 
 // once answers a request that is done at once and in the database alone, by
@@ -51,4 +52,56 @@ func (e *errand) concluded(given *answer) *book.Errand {
 	kept := e.Errand
 	kept.Answer = &book.Answer{Status: given.status, Location: given.location, ETag: given.etag, Body: given.body}
 	return &kept
+}
+
+// repeatable carries a request that is about no callback, and does more than write to the database: of parallel and later
+// repeats with its key one does it, and all get its answer. What it does must
+// come out the same when it is done again with the same errand, since whoever
+// began it may die in the middle.
+func (a *API) repeatable(ctx context.Context, r *request, name string, do func(ctx context.Context, e *errand) (*answer, error)) (*answer, error) {
+	e, err := a.newErrand(ctx, r, &work{name: name})
+	if err != nil {
+		return nil, err
+	}
+	if e.Key == "" {
+		return do(context.WithoutCancel(ctx), e)
+	}
+	leave, err := a.flights.board(ctx, e.ID)
+	if err != nil {
+		return nil, ErrOutcomeUnknown
+	}
+	defer leave()
+	for {
+		given, err := a.resume(ctx, e)
+		if given != nil || err != nil {
+			return given, err
+		}
+		if e.taken {
+			break
+		}
+		e.LeaseUntil = a.lease()
+		existing, err := a.book.Begin(ctx, book.Begin{Errand: e.Errand})
+		if err != nil {
+			return nil, err
+		}
+		if existing == nil {
+			break
+		}
+	}
+	ctx = context.WithoutCancel(ctx)
+	given, err := do(ctx, e)
+	var f *callback.Fault
+	switch {
+	case errors.As(err, &f), errors.Is(err, ErrEngineBusy), errors.Is(err, ErrEngineAway) && !e.taken:
+		return nil, a.drop(ctx, e, err)
+	case err != nil:
+		a.release(ctx, e)
+		return nil, err
+	}
+	kept := book.Answer{Status: given.status, Location: given.location, ETag: given.etag, Body: given.body}
+	if err := a.book.Answer(ctx, e.ID, kept); err != nil {
+		a.log.WarnContext(ctx, "done, but its answer could not be kept; a repeat does it again, to the same effect", "error", err.Error())
+		a.release(ctx, e)
+	}
+	return given, nil
 }

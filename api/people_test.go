@@ -66,6 +66,20 @@ func TestR06_ATransferAssignsAtOnce(t *testing.T) {
 	require.Equal(t, "busy", d.get("mgr1", "/v1/me").str("presence", "state"))
 }
 
+func TestR24_NobodyGivesACallbackToAnAuditor(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	id := d.create()
+	d.command("sup1", id, "claim", nil).want(200)
+	d.command("sup1", id, "escalate", object{"reason": "x"}).want(200)
+	d.command("mgr1", id, "reassign", object{"to": "audit1", "reason": "x"}).invalid("to")
+	d.do(call{method: "PUT", path: "/v1/me/presence", as: "audit1", body: object{"state": "available"}}).want(200)
+	for _, c := range d.get("sup1", "/v1/availability?queue=Managers+-+RM").want(200).items() {
+		require.False(t, c["staff_id"] == "audit1" && c["free"] == true)
+	}
+	d.post("sup1", "/v1/transfers", object{"tier": "manager", "queue": "Managers - RM"}).refused(409, "none_available", "R01")
+}
+
 func TestR16_StartingMakesBusy(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -18,6 +18,7 @@ type Book interface {
 	Lists
 	People
 	Keys
+	Ledgers
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
@@ -54,6 +55,8 @@ type Errands interface {
 	Settle(ctx context.Context, id string, b book.Batch, render func(book.View) (*book.Answer, error)) (book.View, error)
 	// Drop forgets an errand that was refused, with what was staged for it.
 	Drop(ctx context.Context, id string) error
+	// Answer keeps the answer to an errand that is about no callback.
+	Answer(ctx context.Context, id string, a book.Answer) error
 }
 
 // Views are what lists, boards and timelines show.
@@ -120,6 +123,32 @@ type Keys interface {
 	UseKey(ctx context.Context, id string, now, unlessAfter callback.Instant) error
 }
 
+// Ledgers are what other systems are owed, what came in from them and was not
+// understood, and outages.
+type Ledgers interface {
+	Owed(ctx context.Context, f book.DeliveryFilter, limit int, cursor string) (page []book.Delivery, next string, err error)
+	Deliveries(ctx context.Context, f book.DeliveryFilter, limit int, cursor string) (page []book.Delivery, next string, err error)
+	Delivery(ctx context.Context, operationID string) (book.Delivery, error)
+	OwedCounts(ctx context.Context) ([]book.OwedCount, error)
+	Health(ctx context.Context, destination string) (book.DestinationHealth, error)
+
+	Messages(ctx context.Context, connector string, waiting bool, limit int, after string) ([]book.Message, error)
+	Message(ctx context.Context, id string) (book.Message, error)
+	// Replayed notes that a message was tried again: understood, unless a reason says why not.
+	Replayed(ctx context.Context, id string, at callback.Instant, reason string) error
+	Waiting(ctx context.Context) (map[string]int64, error)
+
+	// Declare writes an outage down; the same id again is the one that is there.
+	Declare(ctx context.Context, o book.Outage) (book.Outage, error)
+	Undeclare(ctx context.Context, id string) error
+	Outage(ctx context.Context, id string) (book.Outage, error)
+	ActiveOutages(ctx context.Context) ([]book.Outage, error)
+	Outages(ctx context.Context, limit int, after string) ([]book.Outage, error)
+	SayAtEnd(ctx context.Context, id, words string) error
+	EndOutage(ctx context.Context, id, by string, at callback.Instant) error
+	LinkedCounts(ctx context.Context) (map[string]int64, error)
+}
+
 // Errors of an Engine. A refusal by the rules is a *callback.Fault; every other
 // error means that it is not known whether the command was accepted.
 var (
@@ -143,6 +172,15 @@ type Engine interface {
 	CustomerCalled(ctx context.Context, callbackID string, call contract.CustomerCalled) error
 	// CandidateAvailable has a callback draw again now.
 	CandidateAvailable(ctx context.Context, callbackID string) error
+	// TagMissing tells that a tag was taken off by hand elsewhere.
+	TagMissing(ctx context.Context, callbackID string, in contract.TagMissing) error
+	// HurryDelivery has what a callback owes tried at once.
+	HurryDelivery(ctx context.Context, callbackID string) error
+	// Redeliver brings an event to a destination once more; the same id again is once.
+	Redeliver(ctx context.Context, id string, in contract.Delivery) error
+	// BeginOutage starts an outage, once; EndOutage ends it, and starts it first if need be.
+	BeginOutage(ctx context.Context, in contract.OutageInput) error
+	EndOutage(ctx context.Context, updateID string, in contract.OutageInput, end contract.OutageEnd) (contract.OutageState, error)
 	// News are a callback's events after a version.
 	News(ctx context.Context, callbackID string, since int64) (contract.News, error)
 	Healthy(ctx context.Context) error

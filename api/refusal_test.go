@@ -276,6 +276,20 @@ func TestOrderOfChecks(t *testing.T) {
 	d.command("sup1", atManager, "escalate", object{"reason": "x"}).want(http.StatusOK)
 	working := d.started()
 	stale := map[string]string{"If-Match": `"1"`}
+	used := func() object {
+		transfer := d.reserve("sup1")
+		id := d.create()
+		d.command("sup1", id, "claim", nil).want(http.StatusOK)
+		d.command("sup1", id, "escalate", object{"reason": "x", "transfer_id": transfer}).want(http.StatusOK)
+		require.Eventually(t, func() bool {
+			mine := d.create()
+			d.command("sup1", mine, "claim", nil).want(http.StatusOK)
+			return d.command("sup1", mine, "escalate", object{"reason": "x", "transfer_id": transfer}).status == http.StatusConflict
+		}, 5*time.Second, 10*time.Millisecond)
+		return object{"reason": "x", "transfer_id": transfer}
+	}()
+	others := d.create()
+	d.command("sup2", others, "claim", nil).want(http.StatusOK)
 	large := `"` + strings.Repeat("a", 1<<20) + `"`
 	noType := map[string]string{"Content-Type": "text/plain"}
 	d.do(call{method: "POST", path: "/v1/callbacks/" + working + "/notes", as: "sup1", key: "used", body: object{"kind": "note", "body": "x"}}).want(http.StatusCreated)
@@ -314,6 +328,15 @@ func TestOrderOfChecks(t *testing.T) {
 		"transfer_down before an auditor": {call{
 			method: "POST", path: "/v1/callbacks/" + atManager + "/reassign", as: "audit1", body: object{"to": "sup1", "reason": "x"},
 		}, 403, "transfer_down_forbidden"},
+		"412 before a reservation that is used": {call{
+			method: "POST", path: "/v1/callbacks/" + working + "/escalate", as: "sup1", body: used, header: stale, key: "k3",
+		}, 412, "stale_version"},
+		"closed before a reservation that is used": {call{
+			method: "POST", path: "/v1/callbacks/" + done + "/escalate", as: "sup1", body: used, key: "k4",
+		}, 409, "closed"},
+		"403 before a reservation that is used": {call{
+			method: "POST", path: "/v1/callbacks/" + others + "/escalate", as: "sup1", body: used,
+		}, 403, "not_assignee"},
 		"403 before 409":            {call{method: "POST", path: "/v1/callbacks/" + working + "/claim", as: "mgr1"}, 403, "not_your_queue"},
 		"409 before the reason":     {call{method: "POST", path: "/v1/callbacks/" + open + "/complete", as: "sup1", body: object{}}, 409, "not_claimed"},
 		"the reason before contact": {call{method: "POST", path: "/v1/callbacks/" + working + "/complete", as: "sup1", body: object{}}, 422, "resolution_reason_required"},
@@ -482,6 +505,10 @@ func TestIfMatch(t *testing.T) {
 	claim(`"2"`).refused(412, "stale_version", "")
 	claim(`"03"`).refused(412, "stale_version", "")
 	claim(`"abc"`).refused(412, "stale_version", "")
+	claim(`"2,3"`).refused(412, "stale_version", "")
+	claim(`W/"3"`).refused(412, "stale_version", "")
+	claim(`3`).invalid("If-Match")
+	claim(`"3" "3"`).invalid("If-Match")
 	claim(`"1", "3"`).want(200)
 	d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/start", as: "sup1", header: map[string]string{"If-Match": "*"}}).want(200)
 

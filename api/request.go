@@ -30,7 +30,8 @@ type request struct {
 	trail *trail
 	who   Principal
 	op    *operation
-	// callbackID is that of the path; empty where it names none.
+	// callbackID is the id in the path: of a callback, or of what the operation says;
+	// empty where there is none.
 	callbackID string
 	// pathID is the id in the path of something else.
 	pathID string

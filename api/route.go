@@ -31,8 +31,8 @@ type operation struct {
 	summary      string
 	doc          string
 	tag          string
-	// open needs no token.
-	open bool
+	// open needs no token; raw hands the request on as it came.
+	open, raw bool
 	// access is who may use it; what is open, anybody.
 	access access
 	// names says what {id} in the path names.
@@ -59,10 +59,18 @@ const (
 	namesCallback named = iota
 	namesPerson
 	namesKey
+	namesDelivery
+	namesOutage
+	namesMessage
 )
 
 // noun is how the description speaks of it.
-func (n named) noun() string { return [...]string{"callback", "person", "key"}[n] }
+func (n named) noun() string {
+	return [...]string{"callback", "person", "key", "delivery", "outage", "message"}[n]
+}
+
+// isUUID tells the ids that the desk makes itself; connectors may name messages as they like.
+func (n named) isUUID() bool { return n == namesCallback || n == namesDelivery || n == namesOutage }
 
 // reply is one way in which an operation answers.
 type reply struct {
@@ -113,7 +121,8 @@ func (a *API) routes(registry *prometheus.Registry) {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", Description: "an OIDC token or an API key; on a developer's own machine `dev:STAFF_ID`"},
+		"session": {Type: "apiKey", In: "cookie", Name: "__Host-ringback", Description: "a browser that is signed in; commands only from the desk's own pages"},
+		"token":   {Type: "http", Scheme: "bearer", Description: "an OIDC token or an API key; on a developer's own machine `dev:STAFF_ID`"},
 	}
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[callback.Instant](), reflect.TypeFor[instantSchema]())
 	a.huma = humagin.New(a.gin, config)
@@ -124,6 +133,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
 		a.availabilityOperations(), a.peopleOperations(), a.staffOperations(), a.keyOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
 		a.countOperations(), a.deadlineOperations(), a.listViewOperations(), a.reportOperations(), a.draftOperations(),
+		a.owedOperations(), a.connectorOperations(), a.inboundOperations(), a.outageOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
 		for _, op := range group {
@@ -168,7 +178,7 @@ func (a *API) register(op *operation) {
 	schemas := a.huma.OpenAPI().Components.Schemas
 	if strings.Contains(op.path, "{id}") {
 		id := &huma.Schema{Type: huma.TypeString}
-		if op.names == namesCallback {
+		if op.names.isUUID() {
 			id.Format = "uuid"
 		}
 		described.Parameters = append(described.Parameters, &huma.Param{
@@ -181,7 +191,7 @@ func (a *API) register(op *operation) {
 	}
 	described.Extensions = map[string]any{"x-access": string(op.access)}
 	if !op.open {
-		described.Security = []map[string][]string{{"token": {}}}
+		described.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 		refusals = append(refusals, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeRateLimited,
 			callback.CodeUnavailable, callback.CodeInternal)
 	}
@@ -191,7 +201,7 @@ func (a *API) register(op *operation) {
 	if strings.Contains(op.path, "{id}") {
 		refusals = append(refusals, callback.CodeNotFound)
 	}
-	if op.method == http.MethodPost {
+	if op.method == http.MethodPost && !op.raw {
 		described.Parameters = append(described.Parameters, header("Idempotency-Key",
 			"Makes a repeat safe: the same key and body give the first answer again, for 30 days", 255))
 		refusals = append(refusals, callback.CodeInvalid, callback.CodeIdempotencyKeyReused, callback.CodeOutcomeUnknown)
@@ -315,6 +325,11 @@ func (a *API) understand(c *gin.Context, r *request) (err error) {
 			return err
 		}
 		r.trail.callbackID = r.callbackID
+	case r.op.names.isUUID():
+		if _, err := parseID(id); err != nil {
+			return refuse(callback.CodeNotFound, "", "there is no "+r.op.names.noun()+" with this id")
+		}
+		r.pathID = id
 	default:
 		r.pathID = id
 	}

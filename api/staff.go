@@ -156,10 +156,11 @@ func (a *API) editPerson(ctx context.Context, r *request) (*answer, error) {
 		return nil, err
 	}
 	given := r.attributes(b.PersonAttributes)
-	for name, v := range map[book.Attribute]*string{book.AttributeName: b.Name, book.AttributeTier: b.Tier} {
-		if v != nil {
-			given.which = append(given.which, name)
-		}
+	if b.Name != nil {
+		given.which = append(given.which, book.AttributeName)
+	}
+	if b.Tier != nil {
+		given.which = append(given.which, book.AttributeTier)
 	}
 	given.from.Name, given.from.Tier = deref(b.Name), deref(b.Tier)
 	if b.Active != nil {

@@ -26,6 +26,15 @@ type (
 		MissedBySystem int64            `json:"missed_by_system"`
 		Attainment     *float64         `json:"attainment" doc:"null while nothing has been decided"`
 		Groups         []StatsGroup     `json:"groups"`
+		Owed           int64            `json:"owed" minimum:"0" doc:"deliveries that are owed to other systems now"`
+		OwedTo         []OwedCount      `json:"owed_to" doc:"the same by system and code"`
+	}
+	// OwedCount is how much is owed to one system for one reason.
+	OwedCount struct {
+		Destination string           `json:"destination" example:"freshdesk"`
+		Code        string           `json:"code" example:"unavailable"`
+		Count       int64            `json:"count" minimum:"1"`
+		Oldest      callback.Instant `json:"oldest"`
 	}
 	StatsGroup struct {
 		Key            string   `json:"key" doc:"the queue, tier or policy; the day, or the hour, in UTC"`
@@ -52,7 +61,7 @@ const (
 func (a *API) statsOperations() []*operation {
 	return []*operation{{
 		method: http.MethodGet, path: "/v1/stats", id: "stats", tag: "desk", access: accessRead, summary: "How promises are kept",
-		doc: "Of the promises made from `from` up to `to`: the last 30 days unless told, 366 at most. `open` and `overdue` are now.",
+		doc: "Of the promises made from `from` up to `to`: the last 30 days unless told, 366 at most. `open`, `overdue` and `owed` are now.",
 		query: []*huma.Param{
 			timeParam("from", "promises made at this instant or later"), timeParam("to", "and before this one"),
 			choiceParam("by", "grouped by", "queue", "tier", "policy", "day", "hour"),
@@ -88,10 +97,19 @@ func (a *API) stats(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	owed, err := a.book.OwedCounts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	given := Stats{
-		From: query.From, To: query.To, By: null(query.By), Open: s.Open, Overdue: s.Overdue, Made: s.Made, Kept: s.Kept,
+		OwedTo: make([]OwedCount, len(owed)),
+		From:   query.From, To: query.To, By: null(query.By), Open: s.Open, Overdue: s.Overdue, Made: s.Made, Kept: s.Kept,
 		Missed: s.MissedByPeople + s.MissedBySystem, MissedByPeople: s.MissedByPeople, MissedBySystem: s.MissedBySystem,
 		Attainment: s.Attainment, Groups: []StatsGroup{},
+	}
+	for i, n := range owed {
+		given.Owed += n.Count
+		given.OwedTo[i] = OwedCount(n)
 	}
 	for _, g := range s.Groups {
 		given.Groups = append(given.Groups, StatsGroup{

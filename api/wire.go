@@ -57,6 +57,7 @@ type Callback struct {
 	Version   int64            `json:"version" minimum:"1" doc:"raised by everything that happens; the ETag"`
 	UpdatedAt callback.Instant `json:"updated_at"`
 	Outage    *string          `json:"outage" doc:"the outage that it is linked to (R23)"`
+	Owed      []Debt           `json:"owed" doc:"what could not be brought to other systems yet, one for each"`
 	Links     Links            `json:"links"`
 
 	CustomerCalledAt callback.Instant `json:"customer_called_at" doc:"when the customer last called in again; while it is queued it then comes first"`
@@ -123,6 +124,7 @@ func (a *API) impersonal(c *callback.Callback) Callback {
 		Attempts: c.Attempts, Escalations: c.Escalations, Parent: null(c.Parent),
 		CustomerCalledAt: c.CustomerCalledAt,
 		ResolutionReason: null(c.ResolutionReason), Version: c.Version, UpdatedAt: c.UpdatedAt,
+		Outage: null(c.Outage), Owed: debtsOf(c),
 		Links:    Links{Self: callbackPath(c.ID), Timeline: callbackPath(c.ID) + "/timeline"},
 		Warnings: []Warning{},
 	}

@@ -27,6 +27,7 @@ type folder struct {
 	state    *callback.Callback
 	alarms   map[string]callback.Instant // timers that are set, with when they ring
 	draws    map[int64]*pendingDraw
+	outboxes []*outbox
 	// drifted: today's calendar would compute another deadline than was recorded.
 	drifted bool
 }
@@ -42,6 +43,9 @@ func (f *folder) fold(t *transcript) error {
 	f.policy = t.input.Policy
 	f.alarms, f.draws = map[string]callback.Instant{}, map[int64]*pendingDraw{}
 	if err := f.begin(t); err != nil {
+		return err
+	}
+	if err := f.openOutboxes(t); err != nil {
 		return err
 	}
 	for i := range t.tasks {
@@ -107,9 +111,9 @@ func (f *folder) task(t *transcript, now *task, first, last bool) error {
 			rang = true
 		}
 	}
-	left := arrivals{signals: now.signals, drawn: now.drawn, orders: now.orders}
+	left := arrivals{signals: now.signals, drawn: now.drawn, orders: now.orders, brought: now.brought, void: map[int64]bool{}}
 	for {
-		if f.takeOne(&left, now, work) {
+		if f.takeOne(&left, now, work) || f.tell(now, work) {
 			continue
 		}
 		// The clock is looked at when it rang and after everything that happened.
@@ -133,6 +137,9 @@ func (f *folder) task(t *transcript, now *task, first, last bool) error {
 	if err := f.drawing(now); err != nil {
 		return err
 	}
+	if err := f.delivering(now, last); err != nil {
+		return err
+	}
 	return f.alarm(now, last)
 }
 
@@ -141,6 +148,10 @@ type arrivals struct {
 	signals []signal
 	drawn   []drawn
 	orders  []order
+	brought []brought
+	// void are the signals that would have brought nothing about at some point of the
+	// task, by their event: they said what was known, or over.
+	void map[int64]bool
 }
 
 // takeOne deals with one of them that leads to the next timeline entries.
@@ -151,12 +162,20 @@ func (f *folder) takeOne(left *arrivals, now *task, work *recorded) bool {
 			return true
 		}
 	}
-	if len(left.signals) > 0 {
-		s := left.signals[0].call
+	for i, heard := range left.signals {
+		if f.mustWait(left, i, now) {
+			continue // those of a name come in order
+		}
 		if f.try(work, func(c *callback.Callback, w callback.Worktime) []callback.Event {
-			return c.CustomerCalls(f.policy, s.By, s.TextID, now.now, w)
+			return heard.hear(c, f.policy, now.now, w)
 		}) {
-			left.signals = left.signals[1:]
+			left.signals = slices.Delete(slices.Clone(left.signals), i, i+1)
+			return true
+		}
+	}
+	for i, d := range left.brought {
+		if f.bring(d, now, work) {
+			left.brought = slices.Delete(slices.Clone(left.brought), i, i+1)
 			return true
 		}
 	}
@@ -169,6 +188,18 @@ func (f *folder) takeOne(left *arrivals, now *task, work *recorded) bool {
 		}
 	}
 	return false
+}
+
+// mustWait reports whether a signal comes after one of its name that still has
+// to bring something about; it notes which would not, as things stand.
+func (f *folder) mustWait(left *arrivals, i int, now *task) bool {
+	s := left.signals[i]
+	if len(s.hear(f.state.Clone(), f.policy, now.now, f.policy.Calendar)) == 0 {
+		left.void[s.at] = true
+	}
+	return slices.ContainsFunc(left.signals[:i], func(before signal) bool {
+		return before.name == s.name && !left.void[before.at]
+	})
 }
 
 // order deals with one update, as its handler did.
@@ -236,8 +267,13 @@ func (f *folder) leftOver(left *arrivals) error {
 	switch {
 	case len(left.orders) > 0:
 		return wrong("run %d, event %d: the outcome of %s does not follow from it by the rules", f.run, left.orders[0].at, left.orders[0].name)
-	case len(left.signals) > 0:
-		return wrong("run %d, event %d: the customer called in again, and nothing came of it", f.run, left.signals[0].at)
+	case len(left.brought) > 0:
+		return wrong("run %d, event %d: what became of a delivery is not on the timeline", f.run, left.brought[0].at)
+	}
+	for _, s := range left.signals {
+		if !left.void[s.at] {
+			return wrong("run %d, event %d: %s was told, and nothing came of it", f.run, s.at, s.name)
+		}
 	}
 	for _, d := range left.drawn {
 		asked := f.draws[d.scheduledAt]
@@ -313,9 +349,13 @@ func (f *folder) ended(t *transcript) error {
 		if !closed {
 			return wrong("run %d: the workflow ended while the callback is open", f.run)
 		}
+		return f.drained()
 	case endContinued:
 		if closed {
 			return wrong("run %d: a closed callback was carried over", f.run)
+		}
+		if err := f.handedOver(t); err != nil {
+			return err
 		}
 		return f.isCarried(t.next.Carried.State, "handed over")
 	case endOther:

@@ -129,10 +129,13 @@ func lower(s string) string {
 var words = func() string {
 	text := []string{
 		contract.WorkflowType, contract.UpdateCreate, contract.SignalCustomerCalled, contract.SignalCandidateAvailable,
+		contract.SignalOutageBegan, contract.SignalOutageEnded, contract.SignalDeliveryConfirmed, contract.SignalTagMissing,
 		contract.QueryState, contract.QueryEvents, contract.DefaultTaskQueue, contract.DefaultNamespace,
-		activityProject, activityDraw, callback.ActorClock, "hand", "system:", "people", "open", "kept", "missed", "dropped",
+		activityProject, activityDraw, activityDeliver, callback.ActorClock, "hand", "system:", "people", "open", "kept", "missed", "dropped",
 		"json/plain", "binary/null", "encoding", "callback", "update", "deadline", "warning", "reminder", "release",
 		"end of hold", "opening", "promised by", "at tier", "queue", "versions", "temporal", "held until", "owner", "assignee",
+		"connector", "events", "owed", "delivered", "waived", "copied_by_hand", "confirmed", "outage", "unavailable", "rate_limited",
+		"conflict", "unauthorized", "no_identity", "gone", "rejected",
 	}
 	for _, s := range callback.Statuses {
 		text = append(text, string(s))
@@ -145,7 +148,9 @@ var words = func() string {
 	}
 	members, _ := json.Marshal([]any{
 		callback.Policy{Calendar: &callback.Calendar{}, Overdue: &callback.ChaseRule{}, Ladder: []callback.Step{{}}},
-		callback.Callback{Hold: &callback.Hold{}, Promises: []callback.Outcome{{}}}, contract.Input{}, contract.Outcome{},
+		callback.Callback{Hold: &callback.Hold{}, Promises: []callback.Outcome{{}}, Owed: []callback.Debt{{}}},
+		contract.Input{Destinations: []contract.Destination{{}}}, contract.Outcome{}, contract.Delivery{}, contract.Outbox{},
+		callback.Held{}, callback.Resumed{}, callback.Waive{}, callback.OutageNews{},
 	})
 	return lower(strings.Join(text, " ") + string(members))
 }()

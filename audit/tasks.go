@@ -11,6 +11,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/converter"
 
+	"ringback/activities"
 	"ringback/callback"
 	"ringback/contract"
 )
@@ -33,11 +34,13 @@ type transcript struct {
 
 // input is contract.Input, with what was carried over as it was written.
 type input struct {
-	Policy  *callback.Policy `json:"policy"`
-	Request callback.Request `json:"request"`
-	Carried *struct {
+	Policy       *callback.Policy       `json:"policy"`
+	Request      callback.Request       `json:"request"`
+	Destinations []contract.Destination `json:"destinations"`
+	Carried      *struct {
 		State       json.RawMessage   `json:"state"`
 		Unprojected []json.RawMessage `json:"unprojected"`
+		Outboxes    []contract.Outbox `json:"outboxes"`
 	} `json:"carried"`
 	raw []byte
 }
@@ -67,11 +70,31 @@ type task struct {
 	stopped  []string // timers it took back
 	draws    []drawRequest
 	calledOf []int64 // draws it called off, by the event that scheduled them
+	// sent are the deliveries that it asked for, brought those that came to an end.
+	sent    []delivery
+	brought []brought
 }
 
+// signal is a fact from outside, with what the rules make of it.
 type signal struct {
 	at   int64
-	call contract.CustomerCalled
+	name string
+	hear func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event
+}
+
+// delivery is one that was asked for, by the event that scheduled it.
+type delivery struct {
+	at int64
+	contract.Delivery
+}
+
+// brought is how a delivery ended: owed where it did not get there.
+type brought struct {
+	at, scheduledAt int64
+	owed            bool
+	called          bool // called off
+	seq             int64
+	code            string
 }
 
 type alarm struct {
@@ -139,6 +162,7 @@ type reader struct {
 	names     map[string]string
 	timers    map[string]alarm
 	draws     map[int64]bool
+	sent      map[int64]bool // deliveries under way, by the event that scheduled them
 	last      time.Time
 }
 
@@ -151,7 +175,7 @@ func transcribe(dc converter.DataConverter, run *historypb.History) (*transcript
 	r := &reader{
 		converter: dc,
 		orders:    map[int64]*order{}, admitted: map[string]*commonpb.Payloads{}, names: map[string]string{},
-		timers: map[string]alarm{}, draws: map[int64]bool{},
+		timers: map[string]alarm{}, draws: map[int64]bool{}, sent: map[int64]bool{},
 	}
 	s := started(run)
 	if s == nil {
@@ -194,6 +218,15 @@ func (r *reader) read(run *historypb.History, i int) error {
 		return r.fired(e)
 	case enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
 		return r.done(e)
+	case enums.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+		a := e.GetActivityTaskFailedEventAttributes()
+		r.notBrought(brought{at: e.GetEventId(), scheduledAt: a.GetScheduledEventId()}, a.GetFailure())
+	case enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+		a := e.GetActivityTaskTimedOutEventAttributes()
+		r.notBrought(brought{at: e.GetEventId(), scheduledAt: a.GetScheduledEventId()}, a.GetFailure())
+	case enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+		a := e.GetActivityTaskCanceledEventAttributes()
+		r.notBrought(brought{at: e.GetEventId(), scheduledAt: a.GetScheduledEventId(), called: true}, nil)
 	case enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
 		request := e.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest()
 		r.admitted[request.GetMeta().GetUpdateId()] = request.GetInput().GetArgs()
@@ -280,15 +313,58 @@ func (r *reader) arrived() { r.current = nil }
 func (r *reader) signal(e *historypb.HistoryEvent) error {
 	r.arrived()
 	a := e.GetWorkflowExecutionSignaledEventAttributes()
-	if a.GetSignalName() != contract.SignalCustomerCalled {
+	read, known := signals[a.GetSignalName()]
+	if !known {
 		return nil
 	}
-	s := signal{at: e.GetEventId()}
-	if r.decode(a.GetInput(), &s.call) != nil {
+	hear, err := read(r, a.GetInput())
+	if err != nil {
 		return wrong("event %d: the signal %s cannot be read", e.GetEventId(), a.GetSignalName())
 	}
-	r.pending.signals = append(r.pending.signals, s)
+	r.pending.signals = append(r.pending.signals, signal{e.GetEventId(), a.GetSignalName(), hear})
 	return nil
+}
+
+type hearing = func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event
+
+// signals are the facts from outside that a callback takes note of. That
+// somebody came free is none: it brings nothing about by itself.
+var signals = map[string]func(r *reader, args *commonpb.Payloads) (hearing, error){
+	contract.SignalCustomerCalled: heard(func(in contract.CustomerCalled) hearing {
+		return func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event {
+			return c.CustomerCalls(p, in.By, in.TextID, now, w)
+		}
+	}),
+	contract.SignalOutageBegan: heard(func(in callback.OutageNews) hearing {
+		return func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event {
+			return c.OutageBegan(p, in, now, w)
+		}
+	}),
+	contract.SignalOutageEnded: heard(func(in callback.OutageNews) hearing {
+		return func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event {
+			return c.OutageEnded(p, in, now, w)
+		}
+	}),
+	contract.SignalDeliveryConfirmed: heard(func(in contract.DeliveryConfirmed) hearing {
+		return func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event {
+			return c.Confirm(p, in.Destination, in.Seq, now, w)
+		}
+	}),
+	contract.SignalTagMissing: heard(func(in contract.TagMissing) hearing {
+		return func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event {
+			return c.TagMissing(p, in.By, now, w)
+		}
+	}),
+}
+
+func heard[T any](of func(T) hearing) func(r *reader, args *commonpb.Payloads) (hearing, error) {
+	return func(r *reader, args *commonpb.Payloads) (hearing, error) {
+		var in T
+		if err := r.decode(args, &in); err != nil {
+			return nil, err
+		}
+		return of(in), nil
+	}
 }
 
 func (r *reader) fired(e *historypb.HistoryEvent) error {
@@ -312,6 +388,11 @@ func (r *reader) fired(e *historypb.HistoryEvent) error {
 func (r *reader) done(e *historypb.HistoryEvent) error {
 	r.arrived()
 	a := e.GetActivityTaskCompletedEventAttributes()
+	if r.sent[a.GetScheduledEventId()] {
+		delete(r.sent, a.GetScheduledEventId())
+		r.pending.brought = append(r.pending.brought, brought{at: e.GetEventId(), scheduledAt: a.GetScheduledEventId()})
+		return nil
+	}
 	if !r.draws[a.GetScheduledEventId()] {
 		return nil
 	}
@@ -321,6 +402,25 @@ func (r *reader) done(e *historypb.HistoryEvent) error {
 	}
 	r.pending.drawn = append(r.pending.drawn, d)
 	return nil
+}
+
+// notBrought notes a delivery that did not get there.
+func (r *reader) notBrought(b brought, why *failurepb.Failure) {
+	r.arrived()
+	if !r.sent[b.scheduledAt] {
+		return
+	}
+	delete(r.sent, b.scheduledAt)
+	b.owed = !b.called
+	b.code = activities.CodeUnavailable
+	for ; why != nil; why = why.GetCause() {
+		info := why.GetApplicationFailureInfo()
+		if info != nil && r.decode(info.GetDetails(), &b.seq) == nil {
+			b.code = info.GetType()
+			break
+		}
+	}
+	r.pending.brought = append(r.pending.brought, b)
 }
 
 // command reads what the current task did.
@@ -379,6 +479,7 @@ func (r *reader) command(e *historypb.HistoryEvent) error {
 const (
 	activityProject = "Project"
 	activityDraw    = "Draw"
+	activityDeliver = "Deliver"
 )
 
 func (r *reader) scheduled(e *historypb.HistoryEvent) error {
@@ -400,6 +501,13 @@ func (r *reader) scheduled(e *historypb.HistoryEvent) error {
 		}
 		r.draws[d.at] = true
 		r.current.draws = append(r.current.draws, d)
+	case activityDeliver:
+		d := delivery{at: e.GetEventId()}
+		if r.decode(a.GetInput(), &d.Delivery) != nil || d.CallbackID != r.t.callbackID() || len(d.Events) == 0 {
+			return wrong("event %d: what was to be delivered cannot be read", e.GetEventId())
+		}
+		r.sent[d.at] = true
+		r.current.sent = append(r.current.sent, d)
 	}
 	return nil
 }
@@ -479,6 +587,7 @@ var commands = map[callback.CommandName]func(r *reader, args *commonpb.Payloads,
 	callback.CommandReschedule: decodeOrder[callback.Reschedule],
 	callback.CommandComplete:   decodeOrder[callback.Complete],
 	callback.CommandCancel:     decodeOrder[callback.Cancel],
+	callback.CommandWaive:      decodeOrder[callback.Waive],
 }
 
 func decodeOrder[C callback.Command](r *reader, args *commonpb.Payloads, into *order) error {

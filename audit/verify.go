@@ -32,6 +32,9 @@ type Ledger interface {
 	// Notes are what people wrote about it, as far as it is shown.
 	Notes(ctx context.Context, callbackID string) ([]book.Text, error)
 
+	// Misfiled names the table in which a callback stands otherwise than the state
+	// that is shown of it says; empty: in none.
+	Misfiled(ctx context.Context, callbackID string) (table string, err error)
 	// Digest is a digest of all that lists and timelines show, by callback.
 	Digest(ctx context.Context) (map[string]string, error)
 	// DropProjections throws that away; Project derives it again (R25).
@@ -275,6 +278,13 @@ func (a *Auditor) verify(ctx context.Context, ledger Ledger, secrets *personal, 
 		}
 		if !v.Held() {
 			object("%s", v.Detail)
+		}
+		table, err := ledger.Misfiled(ctx, id)
+		if err != nil {
+			return f, err
+		}
+		if table != "" {
+			object("lists find it under what it is not: its rows in %s are not what its state says", table)
 		}
 		if problem := tagProblem(h, r.events); problem != "" {
 			object("%s", problem)

@@ -103,6 +103,12 @@ func TestVerifyFinds(t *testing.T) {
 		m.views[id].Tags = nil
 		require.Contains(t, only(t, verify(t, newEngine(h), m), id), "another state than the history leads to: tags")
 	})
+	t.Run("R25 what lists file it under", func(t *testing.T) {
+		t.Parallel()
+		m := showing(t, h)
+		m.misfiled = map[string]string{id: "tags"}
+		require.Contains(t, only(t, verify(t, newEngine(h), m), id), "its rows in tags")
+	})
 	t.Run("a gap in the timeline", func(t *testing.T) {
 		t.Parallel()
 		m := showing(t, h)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 )
 
 // deskPolicy and who works under it, of the built-in configuration.
@@ -16,15 +17,20 @@ const (
 	supervisor = "sup1"
 )
 
-// deskSubject plays lifecycles against the desk, as a client does.
-type deskSubject struct{ base string }
+// deskSubject plays lifecycles against the desk, as a client does: each for a
+// customer of their own.
+type deskSubject struct {
+	base      string
+	customers atomic.Int64
+}
 
 func (s *deskSubject) lifecycle(ctx context.Context, _ string, timed func(step string, do func() error) error) error {
 	var created struct {
 		ID string `json:"id"`
 	}
+	phone := fmt.Sprintf("+44207%07d", 1_000_000+s.customers.Add(1))
 	steps := []struct{ name, who, path, body string }{
-		{"create", associate, "", `{"policy": "` + deskPolicy + `", "customer": {"name": "Ada Example", "phone": "+442079460123"}, "reason": "Wants to speak to a supervisor"}`},
+		{"create", associate, "", `{"policy": "` + deskPolicy + `", "customer": {"name": "Ada Example", "phone": "` + phone + `"}, "reason": "Wants to speak to a supervisor"}`},
 		{"claim", supervisor, "/claim", ""},
 		{"start", supervisor, "/start", ""},
 		{"attempt", supervisor, "/attempts", `{"disposition": "reached"}`},

@@ -170,7 +170,7 @@ func open(ctx context.Context, dir string) (_ *bed, err error) {
 		return nil, err
 	}
 	b.closers = append(b.closers, b.client.Close)
-	b.engine = api.NewTemporalEngine(b.client, engine.DefaultTaskQueue)
+	b.engine = api.NewTemporalEngine(b.client, engine.DefaultNamespace, engine.DefaultTaskQueue)
 
 	notes, err := openNotebook(ctx, dir)
 	if err != nil {

@@ -114,7 +114,45 @@ func (b *bed) openCallbacks(ctx context.Context, p plan, r *report) error {
 		return err
 	}
 	r.HistoryEvents = history.Len()
-	return nil
+	r.HeldEvents, err = b.held(ctx)
+	return err
+}
+
+// heldFor is how long a held callback is watched.
+const heldFor = 5 * time.Second
+
+// held counts the history events that a callback costs while its clock stands.
+func (b *bed) held(ctx context.Context) (int, error) {
+	s := &deskSubject{base: b.base}
+	var c struct {
+		ID string `json:"id"`
+	}
+	path := b.base + "/v1/callbacks"
+	err := s.post(ctx, associate, path, `{"policy": "`+deskPolicy+`", "customer": {"name": "Ada Example", "phone": "+442079460123"}}`, &c)
+	if err == nil {
+		err = s.post(ctx, supervisor, path+"/"+c.ID+"/claim", "", &c)
+	}
+	if err == nil {
+		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		err = s.post(ctx, supervisor, path+"/"+c.ID+"/hold", `{"reason": "parts are on their way", "until": "`+until+`"}`, &c)
+	}
+	if err != nil {
+		return 0, err
+	}
+	before, err := b.desk.Auditor().History(ctx, c.ID)
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-time.After(heldFor):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	after, err := b.desk.Auditor().History(ctx, c.ID)
+	if err != nil {
+		return 0, err
+	}
+	return after.Len() - before.Len(), nil
 }
 
 // footprint is this process's memory after a collection, and the size of the

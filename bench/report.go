@@ -22,6 +22,7 @@ type report struct {
 	When          time.Time
 	Lifecycles    []lifecycleResult
 	HistoryEvents int
+	HeldEvents    int     // in heldFor
 	MemoryPerOpen float64 // bytes of heap
 	DiskPerOpen   float64 // bytes
 	Punctual      latenessResult
@@ -163,10 +164,16 @@ func (r *report) markdown() string {
 	p("| | |")
 	p("|---|---|")
 	p("| history events of create-claim-start-reach-complete | %d |", r.HistoryEvents)
+	p("| history events in %s of being held | %d |", heldFor, r.HeldEvents)
 	p("| memory of an open callback (heap, %d open, workflow cached) | %.0f kB |", r.Plan.Open, r.MemoryPerOpen/1000)
 	p("| disk of an open callback (engine and read model) | %.1f kB |", r.DiskPerOpen/1000)
 	p("| replays | %.0f histories/s |", r.ReplayRate)
 	p("| rebuild of the read model | %.0f callbacks/s (%d rebuilt, %d differences) |", r.RebuildRate, r.Rebuilt, r.RebuildDiff)
+	p("\nA life's events: the start; for each of five commands three of its workflow task and two of its update; a timer that is set, and")
+	p("moved three times (to `start_within` at the claim, back to the warning at the start, to `close_within` at the contact), each a")
+	p("cancellation and a new one; search attributes at claim, start and completion (those of the promise come with the start); the end. No activity: the caller")
+	p("writes what it waits for into the read model. Fewer would leave a deadline unwatched or visibility behind.")
+	p("\nA timer's time begins with the end of the workflow task that sets it, so lateness includes how long that task took.")
 	p("\n## Against the aims\n")
 	p("| aim | measured | |")
 	p("|---|---|---|")

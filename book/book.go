@@ -430,3 +430,94 @@ type PromiseRow struct {
 	ResultAt   callback.Instant
 	LateBy     callback.Party
 }
+
+// Outage is a system outage that was declared (R23). What it is about and what
+// to say are in the database alone.
+type Outage struct {
+	ID string
+	// What it affects: a callback whose queue, line of business and source system
+	// are these; an empty one narrows nothing, and one at least is given.
+	Queue, LOB, Source string
+	// Words are what to tell customers meanwhile, EndWords when it is over; either may be empty.
+	Words, EndWords string
+	DeclaredBy      string
+	DeclaredAt      callback.Instant
+	EndedBy         string
+	EndedAt         callback.Instant // zero: it goes on
+}
+
+// Active reports whether the outage goes on.
+func (o *Outage) Active() bool { return o.EndedAt.IsZero() }
+
+// Message is something that came in from another system and could not be
+// understood, or not be done. It is kept, and can be replayed after a fix.
+type Message struct {
+	ID        string
+	Connector string
+	Received  callback.Instant
+	// Reason is shown to people: nothing personal is in it.
+	Reason string
+	// Media and Body are what came, as it came: personal.
+	Media string
+	Body  []byte
+	// Tries since it was kept; ReplayedAt is when it was understood after all.
+	Tries      int
+	ReplayedAt callback.Instant
+}
+
+// DeliveryState is what became of bringing one event to one destination.
+type DeliveryState string
+
+// The states of a delivery. Owed ones are on the callback's timeline; waived
+// ones were given up, or done there by hand.
+const (
+	DeliveryTrying    DeliveryState = "trying"
+	DeliveryOwed      DeliveryState = "owed"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryWaived    DeliveryState = "waived"
+)
+
+// DeliveryStates lists every state.
+var DeliveryStates = []DeliveryState{DeliveryTrying, DeliveryOwed, DeliveryDelivered, DeliveryWaived}
+
+// Delivery is a row of the ledger of deliveries: one event on its way to one
+// destination. Nothing personal is in it.
+type Delivery struct {
+	OperationID string
+	Destination string
+	CallbackID  string
+	Seq         int64
+	Type        callback.EventType
+	State       DeliveryState
+	Tries       int
+	// Code and Detail say what was the matter at the last try that failed.
+	Code, Detail string
+	FirstAt      callback.Instant
+	TriedAt      callback.Instant
+	NextAt       callback.Instant // zero: none is planned
+	SettledAt    callback.Instant // zero: neither delivered nor waived yet
+}
+
+// DeliveryFilter narrows a list of deliveries; zero members do not.
+type DeliveryFilter struct {
+	Destination []string
+	Code        []string
+	State       []DeliveryState
+	CallbackID  string
+}
+
+// OwedCount is how much is owed to a destination for one reason.
+type OwedCount struct {
+	Destination string
+	Code        string
+	Count       int64
+	Oldest      callback.Instant
+}
+
+// DestinationHealth is how the deliveries to a destination have gone lately.
+type DestinationHealth struct {
+	LastSuccess callback.Instant
+	LastFailure callback.Instant
+	LastCode    string // of the last failure
+	LastDetail  string
+}

@@ -138,11 +138,23 @@ func (f *Reassigned) apply(c *Callback, _ *Event) {
 func (f *Released) apply(c *Callback, _ *Event) { c.unassign() }
 
 func (f *Held) apply(c *Callback, e *Event) {
-	c.Hold = &Hold{Since: e.At, Until: f.Until, Remaining: f.Remaining, WarnIn: slices.Clone(f.WarnIn)}
+	if f.Outage != "" {
+		c.Outage = f.Outage
+	}
+	if f.ClockRuns {
+		return
+	}
+	c.Hold = &Hold{Since: e.At, Until: f.Until, Remaining: f.Remaining, WarnIn: slices.Clone(f.WarnIn), Outage: f.Outage}
 	c.promised(Promise{DueAt: f.DueAt, WarnAt: f.WarnAt})
 }
 
 func (f *Resumed) apply(c *Callback, _ *Event) {
+	if f.Outage != "" {
+		c.Outage = ""
+	}
+	if f.ClockKept {
+		return
+	}
 	c.Hold = nil
 	c.StartBy, c.ChaseAt = f.StartBy, f.ChaseAt
 	c.promised(f.Promise)
@@ -161,7 +173,11 @@ func (f *Rescheduled) apply(c *Callback, _ *Event) {
 	c.promised(f.Promise)
 }
 
-func (f *Tagged) apply(c *Callback, _ *Event) {
+func (f *Tagged) apply(c *Callback, e *Event) {
+	if slices.Contains(c.Tags, f.Tag) {
+		c.PutBackAt = e.At
+		return
+	}
 	c.Tags = append(c.Tags, f.Tag)
 	c.CallbackRequired = c.CallbackRequired || !c.Status.Closed()
 }
@@ -177,6 +193,14 @@ func (f *Completed) apply(c *Callback, e *Event) {
 }
 
 func (f *Cancelled) apply(c *Callback, e *Event) { c.close(StatusCancelled, false, e) }
+
+func (f *Delivered) apply(c *Callback, _ *Event) {
+	c.Owed = slices.DeleteFunc(c.Owed, func(d Debt) bool { return d.Destination == f.Destination })
+}
+
+func (f *DeliveryOwed) apply(c *Callback, e *Event) {
+	c.Owed = append(c.Owed, Debt{f.Destination, f.Seq, f.Code, e.At})
+}
 
 // enter puts the callback on a rung with a fresh promise.
 func (c *Callback) enter(at Place, p Promise, now Instant) {

@@ -46,10 +46,12 @@ const (
 	HigherTier   Need = "a higher tier"
 	PromiseAhead Need = "promise not passed"
 	ToOfQueue    Need = "to is of the queue" // whoever is to get it
+	IsOwed       Need = "something owed"     // to another system (R13)
 )
 
 // Permission is one row of the table. An auditor gives no command, whatever else
-// they are; to a closed callback nothing happens any more; and nothing that goes
+// they are; to a closed callback nothing happens any more, but that what other
+// systems are still owed of it is waived; and nothing that goes
 // down to a lower tier happens at all (R24, R09, R07).
 type Permission struct {
 	Command CommandName
@@ -79,6 +81,8 @@ var Permissions = []Permission{
 	{CommandReschedule, accountable, CodeNotAssignee, "R05", nil, onlyAccountable},
 	{CommandComplete, onTheCall, CodeNotAssignee, "R04", []Need{NotHeld, IsStarted}, onlyAssignee},
 	{CommandCancel, []Relation{ToOwner, ToSenior}, CodeForbidden, "R05", nil, "only its owner, a manager or above may cancel"},
+	{CommandWaive, []Relation{ToAssignee, ToOwner, ToSenior, ToAdmin}, CodeForbidden, "R13", []Need{IsOwed},
+		"only its assignee, its owner, a manager or above, or an administrator may give up what is owed"},
 }
 
 var (
@@ -110,7 +114,7 @@ func permission(name CommandName) *Permission {
 // authorize asks who and whether now: what can be known without the command's
 // own content. Refusals come in the contract's order of checks.
 func (t *turn) authorize(cmd Command, by Person) *Fault {
-	if t.Status.Closed() {
+	if _, late := cmd.(Waive); t.Status.Closed() && !(late && len(t.Owed) > 0) {
 		return refuse(CodeClosed, "R09", "this callback is %s: nothing can happen to it any more", t.Status)
 	}
 	if r, ok := cmd.(given); ok && r.to().Rank < t.step().Rank {
@@ -179,6 +183,10 @@ func (t *turn) is(by Person, r Relation) bool {
 	return false
 }
 
+// missed reports whether the promise of this tier has passed unmet: then there
+// is no clock to hold.
+func (t *turn) missed() bool { return t.Breached && t.ContactedAt.IsZero() }
+
 // needs refuses where a need does not hold.
 func (t *turn) needs(n Need, cmd Command, by Person) *Fault {
 	switch n {
@@ -213,8 +221,12 @@ func (t *turn) needs(n Need, cmd Command, by Person) *Fault {
 			return refuse(CodeNoHigherTier, "R06", "%s is the last tier of this callback's ladder", t.Tier)
 		}
 	case PromiseAhead:
-		if t.Breached && t.ContactedAt.IsZero() {
+		if t.missed() {
 			return refuse(CodeHeld, "R10", "the promise has passed: it can no longer be held")
+		}
+	case IsOwed:
+		if len(t.Owed) == 0 {
+			return refuse(CodeNotFound, "", "nothing is owed to any other system")
 		}
 	case ToOfQueue:
 		if r, ok := cmd.(given); ok && !r.to().of(t.Queue) {

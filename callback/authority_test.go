@@ -66,5 +66,5 @@ func TestTheTableOfCommandsIsTheCode(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(before+"<!-- commands -->\n"+table.String()+"<!-- end -->"+after), 0o600))
 		return
 	}
-	require.Equal(t, have, table.String(), "run go test ./callback -run Table -update")
+	require.Equal(t, table.String(), have, "run go test ./callback -run Table -update")
 }

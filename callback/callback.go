@@ -74,9 +74,16 @@ type Callback struct {
 	// Summaries are the authors of call summaries at this tier (R12).
 	Summaries []string `json:"summaries,omitempty"`
 
-	Tags             []string  `json:"tags,omitempty"`
-	CallbackRequired bool      `json:"callback_required"` // the policy's tag is on (R09)
-	Promises         []Outcome `json:"promises,omitempty"`
+	Tags             []string `json:"tags,omitempty"`
+	CallbackRequired bool     `json:"callback_required"` // the policy's tag is on (R09)
+	// PutBackAt is when a tag that was taken off by hand was last put back (R09).
+	PutBackAt Instant   `json:"put_back_at,omitzero"`
+	Promises  []Outcome `json:"promises,omitempty"`
+
+	// Outage is the one that it is linked to (R23).
+	Outage string `json:"outage,omitempty"`
+	// Owed could not be brought to other systems yet: one for each destination.
+	Owed []Debt `json:"owed,omitempty"`
 
 	ResolutionReason string  `json:"resolution_reason,omitempty"`
 	ClosedAt         Instant `json:"closed_at,omitzero"`
@@ -95,6 +102,17 @@ type Hold struct {
 	// Remaining working time of the promise, and until its warnings.
 	Remaining Duration   `json:"remaining"`
 	WarnIn    []Duration `json:"warn_in,omitempty"`
+	// Outage is the one for which it stands still (R23); empty: somebody held it.
+	Outage string `json:"outage,omitempty"`
+}
+
+// Debt is an event that could not be brought to a destination yet; what follows
+// it waits.
+type Debt struct {
+	Destination string  `json:"destination"`
+	Seq         int64   `json:"seq"`
+	Code        string  `json:"code"`
+	Since       Instant `json:"since"`
 }
 
 // Outcome is what became of the promise of one tier. One promise per tier: it
@@ -133,12 +151,22 @@ func (c *Callback) Clone() *Callback {
 	d.Summaries = slices.Clone(c.Summaries)
 	d.Tags = slices.Clone(c.Tags)
 	d.Promises = slices.Clone(c.Promises)
+	d.Owed = slices.Clone(c.Owed)
 	if c.Hold != nil {
 		h := *c.Hold
 		h.WarnIn = slices.Clone(c.Hold.WarnIn)
 		d.Hold = &h
 	}
 	return &d
+}
+
+// Debt returns what is owed to a destination; false: nothing is.
+func (c *Callback) Debt(destination string) (Debt, bool) {
+	i := slices.IndexFunc(c.Owed, func(d Debt) bool { return d.Destination == destination })
+	if i < 0 {
+		return Debt{}, false
+	}
+	return c.Owed[i], true
 }
 
 // promise returns the promise of the current tier.

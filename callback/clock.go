@@ -18,6 +18,8 @@ type Request struct {
 	Parent string  `json:"parent,omitempty"` // R21
 	// ScheduledFor is when the customer asked to be called; zero: now.
 	ScheduledFor Instant `json:"scheduled_for,omitzero"`
+	// Outage is one that affects it from the beginning (R23).
+	Outage *OutageNews `json:"outage,omitempty"`
 }
 
 // Open makes the promise: the first events of a callback, and what they fold
@@ -42,6 +44,9 @@ func Open(p *Policy, r Request, w Worktime) (*Callback, []Event) {
 		t.assignDirect()
 	} else {
 		t.record("", &Scheduled{For: r.ScheduledFor})
+	}
+	if r.Outage != nil {
+		t.link(*r.Outage)
 	}
 	return t.Callback, t.commit(c)
 }
@@ -184,6 +189,12 @@ func (t *turn) resume(from Instant, p Promise) {
 	if t.actor == ActorClock {
 		r.By = byClock
 	}
+	t.goOn("", r, from)
+}
+
+// goOn records that the clock goes on from an instant; what else waited has
+// moved by as long as it stood.
+func (t *turn) goOn(rule Rule, r *Resumed, from Instant) {
 	stood := Duration(from.Sub(t.Hold.Since.Time))
 	if !t.StartBy.IsZero() {
 		r.StartBy = t.StartBy.Plus(stood)
@@ -191,7 +202,7 @@ func (t *turn) resume(from Instant, p Promise) {
 	if !t.ChaseAt.IsZero() {
 		r.ChaseAt = t.ChaseAt.Plus(stood)
 	}
-	t.record("", r)
+	t.record(rule, r)
 }
 
 // Draw is an assignee drawn from a queue's members (R21).

@@ -36,12 +36,13 @@ const (
 	CommandReschedule CommandName = "reschedule"
 	CommandComplete   CommandName = "complete"
 	CommandCancel     CommandName = "cancel"
+	CommandWaive      CommandName = "waive"
 )
 
 // CommandNames lists every command in the order of the contract.
 var CommandNames = []CommandName{
 	CommandClaim, CommandStart, CommandAttempt, CommandNote, CommandEscalate, CommandReassign, CommandRelease,
-	CommandHold, CommandResume, CommandReschedule, CommandComplete, CommandCancel,
+	CommandHold, CommandResume, CommandReschedule, CommandComplete, CommandCancel, CommandWaive,
 }
 
 // A Command is what a person wants to happen. Free text goes by its id (R26).
@@ -104,6 +105,15 @@ type (
 	Cancel struct {
 		TextID string `json:"text_id,omitempty"`
 	}
+	// Waive gives up what is owed to a destination, or says that it was done there
+	// by hand (R13). It may be given after the end.
+	Waive struct {
+		Destination string `json:"destination"`
+		// Seq is the event that is owed; 0: whichever is.
+		Seq          int64  `json:"seq,omitempty"`
+		CopiedByHand bool   `json:"copied_by_hand,omitempty"`
+		TextID       string `json:"text_id,omitempty"`
+	}
 )
 
 // Transfer is a person reserved for a live transfer (R01, R06).
@@ -125,6 +135,7 @@ func (Resume) Name() CommandName     { return CommandResume }
 func (Reschedule) Name() CommandName { return CommandReschedule }
 func (Complete) Name() CommandName   { return CommandComplete }
 func (Cancel) Name() CommandName     { return CommandCancel }
+func (Waive) Name() CommandName      { return CommandWaive }
 
 // Do decides a command. It either refuses with a *Fault, and then nothing has
 // changed, or changes the state and returns the events. What is due at now
@@ -150,7 +161,7 @@ func (c *Callback) Allowed(p *Policy, by Person, now time.Time, w Worktime) []Co
 	allowed := []CommandName{}
 	for _, cmd := range []Command{
 		Claim{}, Start{}, Attempt{}, Note{}, Escalate{}, Reassign{To: Person{Rank: t.step().Rank, Queues: []string{t.Queue}}}, Release{},
-		HoldClock{}, Resume{}, Reschedule{}, Complete{}, Cancel{},
+		HoldClock{}, Resume{}, Reschedule{}, Complete{}, Cancel{}, Waive{},
 	} {
 		if t.authorize(cmd, by) == nil {
 			allowed = append(allowed, cmd.Name())
@@ -277,19 +288,26 @@ func (h HoldClock) decide(t *turn, _ Person) *Fault {
 	if !h.Until.After(t.now.Time) || h.Until.After(most.Time) {
 		return Invalid("until", "expected a time in the future, at most %s from now", t.policy.holdMax())
 	}
-	e := &Held{Until: h.Until, DueAt: t.DueAt, TextID: h.TextID}
+	e := t.holding(h.Until)
+	e.TextID = h.TextID
+	t.record("", e)
+	return nil
+}
+
+// holding is the clock standing still from now on until an instant.
+func (t *turn) holding(until Instant) *Held {
+	e := &Held{Until: until, DueAt: t.DueAt}
 	if t.running() {
 		to := make([]time.Time, 0, len(t.WarnAt)+1)
 		for _, w := range t.WarnAt {
 			to = append(to, w.Time)
 		}
 		left := t.work.Spans(t.countsFrom(t.now).Time, append(to, t.DueAt.Time)...)
-		p := t.promiseAfter(t.countsFrom(h.Until), left)
+		p := t.promiseAfter(t.countsFrom(until), left)
 		e.DueAt, e.WarnAt = p.DueAt, p.WarnAt
 		e.Remaining, e.WarnIn = left[len(left)-1], left[:len(left)-1]
 	}
-	t.record("", e)
-	return nil
+	return e
 }
 
 // countsFrom is where the promise counts from at an instant: not before the
@@ -307,12 +325,16 @@ func (Resume) decide(t *turn, _ Person) *Fault {
 }
 
 func (t *turn) resumeNow() {
-	p := Promise{DueAt: t.DueAt, WarnAt: t.WarnAt}
-	if t.running() {
-		p = t.promiseAfter(t.countsFrom(t.now), append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
-	}
-	t.resume(t.now, p)
+	t.resume(t.now, t.promiseNow())
 	t.advance() // its scheduled time may have come meanwhile
+}
+
+// promiseNow is the promise of a held callback whose clock goes on now.
+func (t *turn) promiseNow() Promise {
+	if !t.running() {
+		return Promise{DueAt: t.DueAt, WarnAt: t.WarnAt}
+	}
+	return t.promiseAfter(t.countsFrom(t.now), append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
 }
 
 // Reschedule.
@@ -358,6 +380,21 @@ func (c Complete) decide(t *turn, by Person) *Fault {
 func (c Cancel) decide(t *turn, _ Person) *Fault {
 	t.record("R09", &Cancelled{TextID: c.TextID})
 	t.untag(false)
+	return nil
+}
+
+// Waive.
+
+func (w Waive) decide(t *turn, _ Person) *Fault {
+	debt, owed := t.Debt(w.Destination)
+	if !owed || w.Seq != 0 && w.Seq != debt.Seq {
+		return refuse(CodeNotFound, "", "that is not owed, or not any more")
+	}
+	e := &Delivered{Destination: debt.Destination, Seq: debt.Seq, By: DeliveredByWaiving, TextID: w.TextID}
+	if w.CopiedByHand {
+		e.By = DeliveredByHand
+	}
+	t.record("R13", e)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package callback
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // Event is one thing that happened to a callback: an entry of its timeline.
@@ -47,7 +48,16 @@ const (
 	TypeUntagged       EventType = "untagged"
 	TypeCompleted      EventType = "completed"
 	TypeCancelled      EventType = "cancelled"
+	TypeDelivered      EventType = "delivered"
+	TypeDeliveryOwed   EventType = "delivery_owed"
 )
+
+// EventTypes lists every type, in the order of a callback's life.
+var EventTypes = []EventType{
+	TypeRequested, TypeCustomerCalled, TypeScheduled, TypeQueued, TypeAssigned, TypeClaimed, TypeStarted, TypeAttempted,
+	TypeContacted, TypeNoted, TypeWarned, TypeBreached, TypeEscalated, TypeReminded, TypeReassigned, TypeReleased, TypeHeld,
+	TypeResumed, TypeRescheduled, TypeTagged, TypeUntagged, TypeCompleted, TypeCancelled, TypeDelivered, TypeDeliveryOwed,
+}
 
 // Fact is what an event says. Facts carry every value that follows from them
 // (deadlines computed, queues chosen), so that applying one needs no policy, no
@@ -175,7 +185,9 @@ type (
 		By     string `json:"by"` // "clock" or "hand"
 		TextID string `json:"text_id,omitempty"`
 	}
-	// Held: the clock stands still until Until at the latest.
+	// Held: the clock stands still until Until at the latest. With an outage the
+	// callback is linked to that (R23); then ClockRuns where the policy, or the state
+	// that it was in, lets the clock be.
 	Held struct {
 		Until     Instant    `json:"until"`
 		DueAt     Instant    `json:"due_at"`
@@ -183,13 +195,18 @@ type (
 		WarnAt    []Instant  `json:"warn_at,omitempty"`
 		WarnIn    []Duration `json:"warn_in,omitempty"`
 		TextID    string     `json:"text_id,omitempty"`
+		Outage    string     `json:"outage,omitempty"`
+		ClockRuns bool       `json:"clock_runs,omitempty"`
 	}
-	// Resumed: the clock goes on.
+	// Resumed: the clock goes on. With an outage that is over (R23); then ClockKept
+	// where it did not stand still for it.
 	Resumed struct {
-		By string `json:"by"` // "clock" or "hand"
+		By string `json:"by"` // "clock", "hand" or "outage"
 		Promise
-		StartBy Instant `json:"start_by,omitzero"`
-		ChaseAt Instant `json:"chase_at,omitzero"`
+		StartBy   Instant `json:"start_by,omitzero"`
+		ChaseAt   Instant `json:"chase_at,omitzero"`
+		Outage    string  `json:"outage,omitempty"`
+		ClockKept bool    `json:"clock_kept,omitempty"`
 	}
 	// Rescheduled: the customer asked for another time.
 	Rescheduled struct {
@@ -197,7 +214,8 @@ type (
 		Promise
 		TextID string `json:"text_id,omitempty"`
 	}
-	// Tagged: the ticket wears the tag from now on (R03).
+	// Tagged: the ticket wears the tag from now on (R03), or again: somebody took it
+	// off by hand (R09).
 	Tagged struct {
 		Tag string `json:"tag"`
 	}
@@ -215,6 +233,20 @@ type (
 	// Cancelled: the customer withdrew.
 	Cancelled struct {
 		TextID string `json:"text_id,omitempty"`
+	}
+	// Delivered: a destination has every event that it wants up to the one numbered
+	// Seq, whatever happened on the way.
+	Delivered struct {
+		Destination string      `json:"destination"`
+		Seq         int64       `json:"seq"`
+		By          DeliveredBy `json:"by"`
+		TextID      string      `json:"text_id,omitempty"`
+	}
+	// DeliveryOwed: the event numbered Seq could not be brought to a destination yet.
+	DeliveryOwed struct {
+		Destination string `json:"destination"`
+		Seq         int64  `json:"seq"`
+		Code        string `json:"code"`
 	}
 )
 
@@ -264,8 +296,21 @@ const (
 )
 
 const (
-	byClock = "clock"
-	byHand  = "hand"
+	byClock  = "clock"
+	byHand   = "hand"
+	byOutage = "outage"
+)
+
+// DeliveredBy is how a destination came to have what it wants.
+type DeliveredBy string
+
+// How something is delivered: by the connector, which may have learnt later that
+// it had arrived; given up by a person with a reason; or done there by hand (R13).
+const (
+	DeliveredBySystem    DeliveredBy = "system"
+	DeliveredByConfirmed DeliveredBy = "confirmed"
+	DeliveredByWaiving   DeliveredBy = "waived"
+	DeliveredByHand      DeliveredBy = "copied_by_hand"
 )
 
 // Type implements Fact.
@@ -292,6 +337,16 @@ func (Tagged) Type() EventType         { return TypeTagged }
 func (Untagged) Type() EventType       { return TypeUntagged }
 func (Completed) Type() EventType      { return TypeCompleted }
 func (Cancelled) Type() EventType      { return TypeCancelled }
+func (Delivered) Type() EventType      { return TypeDelivered }
+func (DeliveryOwed) Type() EventType   { return TypeDeliveryOwed }
+
+// TextOf is the id of the text that a fact names; empty: it names none.
+func TextOf(f Fact) string {
+	if id := reflect.Indirect(reflect.ValueOf(f)).FieldByName("TextID"); id.IsValid() {
+		return id.String()
+	}
+	return ""
+}
 
 // newFact returns an empty fact to decode into, nil for an unknown type.
 func newFact(t EventType) Fact {
@@ -342,6 +397,10 @@ func newFact(t EventType) Fact {
 		return &Completed{}
 	case TypeCancelled:
 		return &Cancelled{}
+	case TypeDelivered:
+		return &Delivered{}
+	case TypeDeliveryOwed:
+		return &DeliveryOwed{}
 	}
 	return nil
 }

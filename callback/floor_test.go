@@ -162,6 +162,27 @@ func (f *floor) customerCalls(by string) []Event {
 	return f.happened(f.CustomerCalls(f.policy, by, "text", f.now, f.work()))
 }
 
+// owes lets the newest event be owed to a destination.
+func (f *floor) owes(destination, code string) []Event {
+	f.t.Helper()
+	return f.happened(f.Owe(f.policy, destination, code, f.Version, f.now, f.work()))
+}
+
+func (f *floor) delivers(destination string, seq int64) []Event {
+	f.t.Helper()
+	return f.happened(f.Deliver(f.policy, destination, seq, DeliveredBySystem, f.now, f.work()))
+}
+
+func (f *floor) outageBegins(id string) []Event {
+	f.t.Helper()
+	return f.happened(f.OutageBegan(f.policy, OutageNews{Outage: id, By: mgr1.ID}, f.now, f.work()))
+}
+
+func (f *floor) outageEnds(id string) []Event {
+	f.t.Helper()
+	return f.happened(f.OutageEnded(f.policy, OutageNews{Outage: id, By: mgr2.ID}, f.now, f.work()))
+}
+
 func (f *floor) happened(events []Event) []Event {
 	f.t.Helper()
 	f.events = append(f.events, events...)

@@ -9,7 +9,7 @@ import (
 
 // FuzzEvent: whatever is read back is either refused or folds and is written the same again.
 func FuzzEvent(f *testing.F) {
-	for _, typ := range eventTypes {
+	for _, typ := range EventTypes {
 		b, _ := json.Marshal(Event{Seq: 1, At: At(monday), Actor: "sup1", Tier: "supervisor", Rule: "R04", Fact: newFact(typ)})
 		f.Add(string(b))
 	}

@@ -58,7 +58,7 @@ func (s situation) commands(f *floor) []Command {
 	return []Command{
 		Claim{}, Start{}, Attempt{Disposition: NoAnswer}, Note{Kind: KindNote, TextID: "n"}, Escalate{},
 		Reassign{To: to}, Release{}, HoldClock{Until: later}, Resume{}, Reschedule{For: later},
-		Complete{Reason: "resolved", SummaryID: "s"}, Cancel{},
+		Complete{Reason: "resolved", SummaryID: "s"}, Cancel{}, Waive{Destination: "freshdesk"},
 	}
 }
 
@@ -120,6 +120,7 @@ resume     -         -      not_assignee  not_assignee    -       not_assignee  
 reschedule -         -      not_assignee  not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 complete   -         -      not_claimed   not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 cancel     -         -      forbidden     forbidden       -       ok              ok              forbidden  forbidden
+waive      -         -      forbidden     forbidden       -       not_found       not_found       forbidden  not_found
 `
 
 const closedTable = `
@@ -136,6 +137,7 @@ resume     closed    closed  closed  closed    -       closed  closed     closed
 reschedule closed    closed  closed  closed    -       closed  closed     closed   closed
 complete   closed    closed  closed  closed    -       closed  closed     closed   closed
 cancel     closed    closed  closed  closed    -       closed  closed     closed   closed
+waive      closed    closed  closed  closed    -       closed  closed     closed   closed
 `
 
 var situations = []situation{
@@ -159,6 +161,7 @@ resume     -         held         not_assignee  not_assignee    -       not_assi
 reschedule -         ok           not_assignee  not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 complete   -         not_claimed  not_claimed   not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 cancel     -         ok           forbidden     forbidden       -       ok              ok              forbidden  forbidden
+waive      -         not_found    forbidden     forbidden       -       not_found       not_found       forbidden  not_found
 `},
 	{name: "queued, nobody owns it", tier: "supervisor", build: func(*floor) {}, table: unownedTable},
 	{name: "queued for a manager, by hand", tier: "manager", build: escalatedByHand, table: `
@@ -175,6 +178,7 @@ resume     -         held            not_assignee  not_assignee    -       not_a
 reschedule -         ok              not_assignee  not_assignee    -       not_assignee  not_assignee    forbidden  not_assignee
 complete   -         not_assignee    not_claimed   not_assignee    -       not_claimed   not_assignee    forbidden  not_assignee
 cancel     -         ok              ok            forbidden       -       ok            ok              forbidden  forbidden
+waive      -         not_found       not_found     forbidden       -       not_found     not_found       forbidden  not_found
 `},
 	{name: "queued for a manager, by the clock", tier: "manager", build: escalatedByClock, table: `
            assignee  owner           member        outsider        former            above         executive       auditor    admin
@@ -190,6 +194,7 @@ resume     -         held            not_assignee  not_assignee    not_assignee 
 reschedule -         ok              not_assignee  not_assignee    not_assignee      not_assignee  not_assignee    forbidden  not_assignee
 complete   -         not_assignee    not_claimed   not_assignee    contact_required  not_claimed   not_assignee    forbidden  not_assignee
 cancel     -         ok              ok            forbidden       forbidden         ok            ok              forbidden  forbidden
+waive      -         not_found       not_found     forbidden       forbidden         not_found     not_found       forbidden  not_found
 `},
 	{name: "queued and held by its owner", tier: "manager", build: func(f *floor) {
 		escalatedByClock(f)
@@ -208,6 +213,7 @@ resume     -         ok              not_assignee  not_assignee    not_assignee 
 reschedule -         ok              not_assignee  not_assignee    not_assignee    not_assignee  not_assignee    forbidden  not_assignee
 complete   -         not_assignee    held          not_assignee    held            held          not_assignee    forbidden  not_assignee
 cancel     -         ok              ok            forbidden       forbidden       ok            ok              forbidden  forbidden
+waive      -         not_found       not_found     forbidden       forbidden       not_found     not_found       forbidden  not_found
 `},
 	{name: "claimed", tier: "supervisor", build: ownedByOther, table: `
            assignee         owner            member           outsider        former  above           executive       auditor    admin
@@ -223,6 +229,7 @@ resume     held             held             not_assignee     not_assignee    - 
 reschedule ok               ok               not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 complete   not_started      not_assignee     not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 cancel     forbidden        ok               forbidden        forbidden       -       ok              ok              forbidden  forbidden
+waive      not_found        not_found        forbidden        forbidden       -       not_found       not_found       forbidden  not_found
 `},
 	{name: "claimed by a manager", tier: "manager", build: managerHasIt, table: `
            assignee         owner           member           outsider        former  above            executive       auditor    admin
@@ -238,6 +245,7 @@ resume     held             held            not_assignee     not_assignee    -  
 reschedule ok               ok              not_assignee     not_assignee    -       not_assignee     not_assignee    forbidden  not_assignee
 complete   not_started      not_assignee    not_assignee     not_assignee    -       not_assignee     not_assignee    forbidden  not_assignee
 cancel     ok               ok              ok               forbidden       -       ok               ok              forbidden  forbidden
+waive      not_found        not_found       not_found        forbidden       -       not_found        not_found       forbidden  not_found
 `},
 	{name: "in progress", tier: "supervisor", build: func(f *floor) {
 		ownedByOther(f)
@@ -256,6 +264,7 @@ resume     held              held             not_assignee     not_assignee    -
 reschedule ok                ok               not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 complete   contact_required  not_assignee     not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 cancel     forbidden         ok               forbidden        forbidden       -       ok              ok              forbidden  forbidden
+waive      not_found         not_found        forbidden        forbidden       -       not_found       not_found       forbidden  not_found
 `},
 	{name: "in progress at a manager's, contacted", tier: "manager", build: func(f *floor) {
 		managerHasIt(f)
@@ -274,6 +283,7 @@ resume     held             held            not_assignee     not_assignee    -  
 reschedule ok               ok              not_assignee     not_assignee    -       not_assignee     not_assignee    forbidden  not_assignee
 complete   ok               not_assignee    not_assignee     not_assignee    -       not_assignee     not_assignee    forbidden  not_assignee
 cancel     ok               ok              ok               forbidden       -       ok               ok              forbidden  forbidden
+waive      not_found        not_found       not_found        forbidden       -       not_found        not_found       forbidden  not_found
 `},
 	{name: "in progress and held", tier: "supervisor", build: func(f *floor) {
 		ownedByOther(f)
@@ -293,6 +303,7 @@ resume     ok         ok            not_assignee  not_assignee    -       not_as
 reschedule ok         ok            not_assignee  not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 complete   held       not_assignee  not_assignee  not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
 cancel     forbidden  ok            forbidden     forbidden       -       ok              ok              forbidden  forbidden
+waive      not_found  not_found     forbidden     forbidden       -       not_found       not_found       forbidden  not_found
 `},
 	{name: "breached at the last tier", tier: "manager", build: func(f *floor) {
 		f.policy.Ladder = f.policy.Ladder[:2]
@@ -312,6 +323,47 @@ resume     held             held            not_assignee     not_assignee    -  
 reschedule ok               ok              not_assignee     not_assignee    -       not_assignee     not_assignee    forbidden  not_assignee
 complete   not_started      not_assignee    not_assignee     not_assignee    -       not_assignee     not_assignee    forbidden  not_assignee
 cancel     ok               ok              ok               forbidden       -       ok               ok              forbidden  forbidden
+waive      not_found        not_found       not_found        forbidden       -       not_found        not_found       forbidden  not_found
+`},
+	{name: "claimed, and a note is owed", tier: "supervisor", build: func(f *floor) {
+		ownedByOther(f)
+		f.owes("freshdesk", "no_identity")
+	}, table: `
+           assignee         owner            member           outsider        former  above           executive       auditor    admin
+claim      already_claimed  already_claimed  already_claimed  not_your_queue  -       not_your_queue  not_your_queue  forbidden  not_your_queue
+start      ok               not_assignee     not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+attempt    not_started      not_assignee     not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+note       ok               ok               ok               ok              -       ok              ok              forbidden  ok
+escalate   ok               ok               not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+reassign   forbidden        forbidden        forbidden        forbidden       -       ok              ok              forbidden  ok
+release    ok               not_assignee     not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+hold       ok               ok               not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+resume     held             held             not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+reschedule ok               ok               not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+complete   not_started      not_assignee     not_assignee     not_assignee    -       not_assignee    not_assignee    forbidden  not_assignee
+cancel     forbidden        ok               forbidden        forbidden       -       ok              ok              forbidden  forbidden
+waive      ok               ok               forbidden        forbidden       -       ok              ok              forbidden  ok
+`},
+	{name: "completed, and a note is owed", tier: "manager", build: func(f *floor) {
+		managerHasIt(f)
+		f.owes("freshdesk", "unavailable")
+		f.reaches(mgr1)
+		f.does(mgr1, Complete{Reason: "resolved", SummaryID: "s"})
+	}, table: `
+           assignee  owner   member  outsider  former  above   executive  auditor  admin
+claim      closed    closed  closed  closed    -       closed  closed     closed   closed
+start      closed    closed  closed  closed    -       closed  closed     closed   closed
+attempt    closed    closed  closed  closed    -       closed  closed     closed   closed
+note       closed    closed  closed  closed    -       closed  closed     closed   closed
+escalate   closed    closed  closed  closed    -       closed  closed     closed   closed
+reassign   closed    closed  closed  closed    -       closed  closed     closed   closed
+release    closed    closed  closed  closed    -       closed  closed     closed   closed
+hold       closed    closed  closed  closed    -       closed  closed     closed   closed
+resume     closed    closed  closed  closed    -       closed  closed     closed   closed
+reschedule closed    closed  closed  closed    -       closed  closed     closed   closed
+complete   closed    closed  closed  closed    -       closed  closed     closed   closed
+cancel     closed    closed  closed  closed    -       closed  closed     closed   closed
+waive      ok         ok      ok      forbidden  -       ok      ok         forbidden  ok
 `},
 	{name: "completed", tier: "manager", build: func(f *floor) {
 		managerHasIt(f)

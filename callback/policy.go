@@ -35,6 +35,14 @@ type Policy struct {
 	Reasons []Reason `json:"resolution_reasons"`
 	// CancelRank is the rank from which anybody may cancel: that of the manager tier.
 	CancelRank int `json:"cancel_rank,omitempty"`
+	// Outage says what a system outage does to the callbacks that it affects (R23).
+	Outage OutageRule `json:"outage,omitzero"`
+}
+
+// OutageRule is what a system outage does to a callback besides linking it.
+type OutageRule struct {
+	// Hold: its clock stands still meanwhile, for as long as a hold may last.
+	Hold bool `json:"hold,omitempty"`
 }
 
 // DefaultHoldMax caps a hold where the policy says nothing: a hold without a
@@ -284,6 +292,24 @@ func (p *Policy) Pin(lob, directSupervisor string) *Policy {
 		pinned.Ladder[i] = s
 	}
 	return &pinned
+}
+
+// Route returns a pinned policy with another queue at its first step, and with
+// whom that step assigns to; empty: as the policy says (R14, R20).
+func (p *Policy) Route(queue, assignTo string) *Policy {
+	if queue == "" && assignTo == "" {
+		return p
+	}
+	routed := *p
+	routed.Ladder = slices.Clone(p.Ladder)
+	first := &routed.Ladder[0]
+	if queue != "" {
+		first.Queue = queue
+	}
+	if assignTo != "" {
+		first.Assign, first.AssignTo = AssignDirect, assignTo
+	}
+	return &routed
 }
 
 // CheckFields reports what is wrong with a request's fields (R22): a required

@@ -65,6 +65,7 @@ func policies() *rapid.Generator[*Policy] {
 			{Code: "resolved"}, {Code: "later", AfterAttempts: rapid.IntRange(0, 2).Draw(t, "after")},
 			{Code: "unreachable", WithoutContact: true, AfterAttempts: rapid.IntRange(0, 2).Draw(t, "after")},
 		}
+		p.Outage.Hold = flip("outage")
 		if rapid.IntRange(0, 3).Draw(t, "calendar") == 0 {
 			p.Calendar = calendarHours("Europe/Berlin", "mon-fri", "09:00-12:30 13:00-18:00", "sat", "22:00-02:00")
 		}
@@ -92,7 +93,7 @@ func (l *life) person(t *rapid.T, name CommandName) Person {
 	switch name {
 	case CommandClaim:
 		return rapid.SampledFrom(l.members()).Draw(t, "member")
-	case CommandReassign, CommandCancel, CommandNote:
+	case CommandReassign, CommandCancel, CommandNote, CommandWaive:
 		return anybody
 	}
 	id := rapid.SampledFrom([]string{l.real.Assignee, l.real.Assignee, l.real.Owner, l.real.Former}).Draw(t, "who")
@@ -145,8 +146,17 @@ func (l *life) command(t *rapid.T, name CommandName) Command {
 			SummaryID: rapid.SampledFrom([]string{"", "s"}).Draw(t, "summary"),
 		}
 	}
+	if name == CommandWaive {
+		return Waive{
+			Destination:  rapid.SampledFrom(destinations).Draw(t, "destination"),
+			CopiedByHand: rapid.Bool().Draw(t, "copied"), TextID: "w",
+		}
+	}
 	return Cancel{}
 }
+
+// destinations of deliveries.
+var destinations = []string{"freshdesk", "zohodesk"}
 
 // unaided hides a test's Helper, which looks at the whole stack at every check.
 type unaided struct{ require.TestingT }
@@ -222,7 +232,7 @@ func (l *life) held(t require.TestingT, was, is *Callback, e Event) {
 		require.True(t, was.Status == StatusInProgress || was.Former == e.Actor, "R16")
 		require.Nil(t, was.Hold)
 	case *Escalated, *Held, *Rescheduled:
-		if !clock {
+		if held, ok := e.Fact.(*Held); !clock && !(ok && held.Outage != "") {
 			require.Contains(t, []string{was.Assignee, was.Owner}, e.Actor)
 		}
 	}
@@ -247,8 +257,22 @@ func (l *life) held(t require.TestingT, was, is *Callback, e Event) {
 	case *Reminded:
 		require.True(t, was.ChaseAt.Reached(e.At))
 		require.True(t, was.Overdue || !was.ContactedAt.IsZero(), "R10")
+	case *Held:
+		if fact.ClockRuns {
+			require.Equal(t, was.Hold, is.Hold)
+		} else {
+			require.Nil(t, was.Hold, "a hold is never held again")
+		}
+		require.True(t, fact.Outage == "" || was.Outage == "" && is.Outage == fact.Outage, "R23")
+		require.True(t, is.Hold == nil || l.policy.Outage.Hold || is.Hold.Outage == "", "R23: only where the policy says so")
 	case *Resumed:
-		require.True(t, fact.By == byHand || was.Hold.Until.Reached(e.At))
+		require.True(t, fact.By != byClock || was.Hold.Until.Reached(e.At))
+		require.Equal(t, fact.By == byOutage, was.Outage != is.Outage, "R23")
+		require.False(t, fact.By == byOutage && is.Hold != nil && is.Hold.Outage == fact.Outage, "R23: all resume")
+	case *Delivered, *DeliveryOwed:
+		unchanged := is.Clone()
+		unchanged.Owed, unchanged.Version, unchanged.UpdatedAt = was.Owed, was.Version, was.UpdatedAt
+		require.Equal(t, was, unchanged, "it changes nothing but what is owed")
 	case *Queued:
 		require.True(t, !clock || was.ScheduledFor.IsZero() || was.ScheduledFor.Reached(e.At))
 	case *Contacted:
@@ -346,6 +370,9 @@ func (l *life) gives(t *rapid.T, name CommandName) {
 		require.Equal(t, before, l.real, "a refused command changes nothing")
 		require.Empty(t, events)
 		about := content
+		if name == CommandWaive {
+			about = append([]Code{CodeNotFound}, content...)
+		}
 		if name == CommandReassign {
 			about = append([]Code{CodeTransferDownForbidden, CodeNotYourQueue, CodeAlreadyClaimed}, content...)
 		}
@@ -354,7 +381,8 @@ func (l *life) gives(t *rapid.T, name CommandName) {
 		} else {
 			require.NotContains(t, content, fault.Code, "%s is not offered to %s", name, by.ID)
 		}
-		require.Equal(t, before.Status.Closed(), fault.Code == CodeClosed)
+		late := name == CommandWaive && len(before.Owed) > 0
+		require.Equal(t, before.Status.Closed() && !late, fault.Code == CodeClosed)
 		return
 	}
 	require.True(t, allowed, "%s is not offered to %s", name, by.ID)
@@ -413,6 +441,7 @@ func playLife(t *rapid.T) {
 			}
 		},
 		"hold and resume": func(t *rapid.T) { l.holdAndResume(t) },
+		"told":            func(t *rapid.T) { l.told(t) },
 	}
 	for _, name := range CommandNames {
 		act := func(t *rapid.T) { l.gives(t, name) }
@@ -430,6 +459,46 @@ func playLife(t *rapid.T) {
 	}
 	t.Repeat(actions)
 	t.Repeat(actions) // a long life
+}
+
+// told lets a fact come in from outside.
+func (l *life) told(t *rapid.T) {
+	before := l.real.Clone()
+	to := rapid.SampledFrom(destinations).Draw(t, "to")
+	debt, owed := before.Debt(to)
+	news := OutageNews{Outage: rapid.SampledFrom([]string{"o1", "o1", "o2"}).Draw(t, "outage"), By: "mgr1"}
+	var events []Event
+	what := rapid.SampledFrom([]string{"owed", "delivered", "confirmed", "tag", "began", "ended"}).Draw(t, "what")
+	switch what {
+	case "owed":
+		events = l.real.Owe(l.policy, to, "unavailable", before.Version, l.now, l.work())
+	case "delivered":
+		if !owed {
+			return
+		}
+		events = l.real.Deliver(l.policy, to, debt.Seq, DeliveredBySystem, l.now, l.work())
+	case "confirmed":
+		events = l.real.Confirm(l.policy, to, debt.Seq, l.now, l.work())
+	case "tag":
+		events = l.real.TagMissing(l.policy, "system:freshdesk", l.now, l.work())
+	case "began":
+		events = l.real.OutageBegan(l.policy, news, l.now, l.work())
+	case "ended":
+		events = l.real.OutageEnded(l.policy, news, l.now, l.work())
+	}
+	l.happened(t, before, events)
+	open := !l.real.Status.Closed()
+	_, owes := l.real.Debt(to)
+	switch what {
+	case "owed":
+		require.True(t, owes)
+	case "delivered", "confirmed":
+		require.False(t, owes && owed && what == "delivered")
+	case "began":
+		require.True(t, !open || l.real.Outage != "", "R23: linked")
+	case "ended":
+		require.False(t, open && l.real.Outage == news.Outage, "R23: let go")
+	}
 }
 
 // holdAndResume checks, on a twin, that a hold keeps the working time that remains.

@@ -14,6 +14,7 @@ const (
 	blockAssign     block = "assign"
 	blockOverdue    block = "overdue"
 	blockHold       block = "hold"
+	blockOutage     block = "outage"
 	blockAttempts   block = "attempts"
 	blockCompletion block = "completion"
 	blockField      block = "field"
@@ -42,7 +43,7 @@ var blocks = map[block][]string{
 	blockStaff:    {"id", "name", "tier", "queues", "capacity", "reports_to", "shift", "identities", "roles"},
 	blockCalendar: {"time_zone", "hours", "holidays", "half_days"},
 	blockPolicy: {
-		"title", "calendar", "tag", "ladder", "overdue", "close_within", "hold", "attempts", "completion", "fields",
+		"title", "calendar", "tag", "ladder", "overdue", "close_within", "hold", "outage", "attempts", "completion", "fields",
 		"resolution_reasons",
 	},
 	blockTag:        {"required", "done", "unserved"},
@@ -50,6 +51,7 @@ var blocks = map[block][]string{
 	blockAssign:     {"direct"},
 	blockOverdue:    {"remind_every", "max"},
 	blockHold:       {"max"},
+	blockOutage:     {"hold"},
 	blockAttempts:   {"max", "spacing"},
 	blockCompletion: {"requires"},
 	blockField:      {"name", "title", "required", "pattern"},

@@ -23,6 +23,8 @@ type builder struct {
 	staffQueues []entry
 	// hasStaff: only then are people and the members of queues checked.
 	hasStaff bool
+	// environment holds secrets by the names of their variables.
+	environment map[string]string
 }
 
 func (b *builder) build(root value) {
@@ -284,6 +286,7 @@ func (b *builder) buildPolicy(name string, v value) *callback.Policy {
 			c.fail("an overdue block beside it, which says how to chase")
 		}
 	}
+	p.Outage.Hold = f.get("outage").fields(blockOutage).get("hold").boolean(false)
 	if h := f.get("hold"); h.given() {
 		p.HoldMax = callback.Duration(h.fields(blockHold).get("max").duration("24h"))
 	}
@@ -551,17 +554,4 @@ func buildReasons(v value) []callback.Reason {
 		v.fail("at least one resolution reason: without one nothing can be completed")
 	}
 	return all
-}
-
-// connectors returns the names of the connectors; their blocks are read where
-// the connectors are.
-func (b *builder) connectors(v value) []string {
-	var names []string
-	v.fields(blockConnectors)
-	if v.given() {
-		for i := 0; i+1 < len(v.node.Content); i += 2 {
-			names = append(names, v.node.Content[i].Value)
-		}
-	}
-	return names
 }

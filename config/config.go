@@ -44,9 +44,8 @@ type Config struct {
 	// members in the order of Staff. An auditor is no member: one may give no
 	// command (CONTRACT §3).
 	Queues map[string][]string
-	// Connectors are the names of the blocks under connectors, in the file's
-	// order. What is in them is not read yet.
-	Connectors []string
+	// Connectors are the systems around the desk.
+	Connectors Connectors
 	// SignIn is how people and systems prove who they are.
 	SignIn SignIn
 	// Settings are those of the process.
@@ -108,9 +107,14 @@ func (f *flagValue) String() string {
 
 // Load reads the configuration from all its sources. The error is an [*Error].
 func Load(from Source) (*Config, error) {
-	environment := map[string]string{}
+	environment, everything := map[string]string{}, map[string]string{}
 	for _, pair := range from.Environ {
-		if name, v, ok := strings.Cut(pair, "="); ok && strings.HasPrefix(name, "RINGBACK_") {
+		name, v, ok := strings.Cut(pair, "=")
+		if !ok {
+			continue
+		}
+		everything[name] = v
+		if strings.HasPrefix(name, "RINGBACK_") {
 			environment[name] = v
 		}
 	}
@@ -127,7 +131,7 @@ func Load(from Source) (*Config, error) {
 			return nil, &Error{File: file, Expected: "a file that can be read (" + reason(err) + ")"}
 		}
 	}
-	return load(file, data, environment, from.Flags)
+	return load(file, data, environment, from.Flags, everything)
 }
 
 // reason is an error of the file system without the path, which is said already.
@@ -142,7 +146,7 @@ func reason(err error) string {
 // Parse reads a configuration from the text of a file alone; name is what
 // messages call it. The error is an [*Error].
 func Parse(name string, data []byte) (*Config, error) {
-	return load(name, data, nil, nil)
+	return load(name, data, nil, nil, nil)
 }
 
 //go:embed builtin.yaml
@@ -154,16 +158,16 @@ func BuiltinYAML() []byte { return slices.Clone(builtin) }
 // Builtin returns the built-in configuration with every policy of RULES.md. It
 // works at any hour, and its people are made up.
 func Builtin() *Config {
-	c, err := load("", builtin, nil, nil)
+	c, err := load("", builtin, nil, nil, nil)
 	if err != nil {
 		panic("config: builtin.yaml: " + err.Error()) // a test holds it valid
 	}
 	return c
 }
 
-func load(file string, data []byte, environment, flags map[string]string) (*Config, error) {
+func load(file string, data []byte, environment, flags, secrets map[string]string) (*Config, error) {
 	b := &builder{
-		reader: reader{file: file},
+		reader: reader{file: file}, environment: secrets,
 		Config: &Config{File: file, Settings: defaults(), Queues: map[string][]string{}},
 	}
 	if file == "" {

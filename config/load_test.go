@@ -110,7 +110,7 @@ var mistakes = []struct {
 	{"unknown key", "organization:", "company:", "1: company: expected a known key: organization, tiers, staff, calendars, policies, connectors, sign_in, server, database, temporal, embedded, telemetry"},
 	{"unknown key of staff", "capacity: 5", "capactiy: 5", `8: staff[1].capactiy: expected a known key; did you mean "capacity"?`},
 	{"unknown key of a calendar", "time_zone: Asia", "timezone: Asia", `15: calendars.weekdays.timezone: expected a known key; did you mean "time_zone"?`},
-	{"unknown key of a policy", "close_within: 24h", "closes_in: 24h", "36: policies.supervisor-callback.closes_in: expected a known key: title, calendar, tag, ladder, overdue, close_within, hold, attempts, completion, fields, resolution_reasons"},
+	{"unknown key of a policy", "close_within: 24h", "closes_in: 24h", "36: policies.supervisor-callback.closes_in: expected a known key: title, calendar, tag, ladder, overdue, close_within, hold, outage, attempts, completion, fields, resolution_reasons"},
 	{"unknown key of a step", "        tat: 1h", "        TAT: 1h", `27: policies.supervisor-callback.ladder[0].TAT: expected a known key; did you mean "tat"?`},
 	{"unknown key of a reason", "needs_contact: false", "need_contact: false", `47: policies.supervisor-callback.resolution_reasons[1].need_contact: expected a known key; did you mean "needs_contact"?`},
 	{"unknown connector", "  freshdesk: {url", "  freshdesc: {url", `54: connectors.freshdesc: expected a known key; did you mean "freshdesk"?`},
@@ -264,7 +264,7 @@ func TestWhatIsReadIsWhatIsWritten(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "r.yaml", c.File)
 	require.Equal(t, []string{"supervisor-callback", "executive-escalation"}, c.PolicyNames)
-	require.Equal(t, []string{"freshdesk"}, c.Connectors)
+	require.Equal(t, []string{"freshdesk"}, c.Connectors.Names)
 	require.Equal(t, map[string][]string{
 		"Supervisors - RM": {"sup1"}, "Supervisors - Air": {"sup1"}, "Managers - RM": {"mgr1"}, "Elsewhere": {"mgr1"},
 		"Executives": {"exec1"}, "Audited": nil,

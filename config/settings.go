@@ -218,7 +218,7 @@ var settings = []setting{
 		func(s *Settings) string { return strconv.FormatBool(s.Server.DevTokens) },
 	},
 	{
-		Setting{"server.requests_per_second", "RINGBACK_REQUESTS_PER_SECOND", "requests-per-second", "`NUMBER` of requests that one principal may make a second, and twice that at once; 0: no limit", "100"},
+		Setting{"server.requests_per_second", "RINGBACK_REQUESTS_PER_SECOND", "requests-per-second", "`NUMBER` of requests that one principal may make a second, and twice that at once; 0: no limit", "500"},
 		kindNumber, count(func(s *Settings) *int { return &s.Server.RequestsPerSecond }),
 		func(s *Settings) string { return strconv.Itoa(s.Server.RequestsPerSecond) },
 	},

@@ -11,6 +11,7 @@ package connectors
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -41,14 +42,23 @@ type Delivery struct {
 	// OperationID is the same however often it is tried, and no other's.
 	OperationID string
 	Event       callback.Event
+	// Again: it may have been tried before, and may have arrived. False is certain:
+	// nothing needs to be looked for.
+	Again bool
 	// Callback is the state right after the event; Latest the newest that is known.
 	Callback, Latest *callback.Callback
 	Intake           book.Intake
+	// Policy is the one that was pinned when it was promised. It is shared: it is
+	// not to be changed.
+	Policy *callback.Policy
 	// Text is what the event's text_id names; nil: none, or erased.
 	Text *book.Text
 	// Author is who is behind the event; nil: the clock, or a system. An author
 	// without an identity there is not posted for as somebody else (R13).
 	Author *book.Staff
+	// Outage is the one that the event is about, with the words to say (R23): set
+	// where a *callback.Held or *callback.Resumed names one.
+	Outage *book.Outage
 }
 
 // Owed says why a delivery is still owed. Detail is shown to people: it holds
@@ -96,10 +106,22 @@ func (o *Owed) Unwrap() error { return o.Err }
 // Inbound is a connector to which its system sends requests.
 type Inbound interface {
 	Connector
-	// Receive answers one request to /v1/inbound/NAME, within the vendor's time
-	// limit. It verifies before it parses, and keeps what it cannot understand.
+	// Path is the last part of the address to which they go: "exceptions" for
+	// /v1/inbound/exceptions.
+	Path() string
+	// Receive answers one request, GET or POST, within the vendor's time limit. It
+	// verifies before it parses, and keeps what it cannot understand. The body ends
+	// in an *http.MaxBytesError where it is longer than 1 MiB, or than MaxBody says;
+	// too many requests at once never get here.
 	Receive(w http.ResponseWriter, r *http.Request)
 }
+
+// Scoped is an Inbound that does not verify by itself: only requests with an API
+// key of that scope get to it; the others are refused before.
+type Scoped interface{ Scope() string }
+
+// Sized is an Inbound that takes more than 1 MiB.
+type Sized interface{ MaxBody() int64 }
 
 // Replayer understands again what was kept because it could not be understood.
 type Replayer interface {
@@ -108,8 +130,27 @@ type Replayer interface {
 
 // Runner is a connector that has something to do by itself: poll, listen, watch.
 type Runner interface {
-	// Run works until ctx is done. An outage of the other system is no error.
+	// Run works until ctx is done. An outage of the other system is no error. Of
+	// many processes one runs it at a time; when that one dies another goes on.
 	Run(ctx context.Context) error
+}
+
+// Checker is a connector that can tell, without doing anything there, whether its
+// system can be reached and takes what it is configured with.
+type Checker interface {
+	Check(ctx context.Context) error
+}
+
+// Deps is what every connector is made with, besides its own configuration.
+type Deps struct {
+	Desk   Desk
+	Memory Memory
+	Kept   Kept
+	// Logger hears nothing personal and no secret.
+	Logger *slog.Logger
+	// Now is the clock; Sleep waits, or returns ctx's error. Tests set them.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Desk is what connectors ask of the desk. Its refusals are *callback.Fault,
@@ -123,7 +164,9 @@ type Desk interface {
 	Do(ctx context.Context, key, staffID, callbackID, name string, body any) error
 	// CustomerCalled tells that the customer came back by another way.
 	CustomerCalled(ctx context.Context, connector, key, callbackID, note string) error
-	// TagMissing tells that a tag was taken off by hand: it is put back (R09).
+	// TagMissing tells that a tag was taken off by hand while the callback is open:
+	// a tagged event by "system:CONNECTOR" follows, whose delivery puts it back (R09).
+	// Told again within a minute it is told once.
 	TagMissing(ctx context.Context, connector, callbackID string) error
 	// Callbacks are those of a source, newest first, closed ones too.
 	Callbacks(ctx context.Context, system, ref string) ([]book.View, error)
@@ -135,7 +178,8 @@ type Desk interface {
 
 // Promise is what a connector asks the desk to promise.
 type Promise struct {
-	Policy   string
+	Policy string
+	// Customer needs a name, and a valid phone number (E.164) or an e-mail address.
 	Customer book.Customer
 	Reason   string
 	Source   book.Source
@@ -159,19 +203,11 @@ type Memory interface {
 }
 
 // Message is something that came in and could not be understood, or not be
-// done. It is kept with its reason, and can be replayed after a fix.
-type Message struct {
-	ID        string
-	Connector string
-	Received  callback.Instant
-	// Reason is shown to people: nothing personal is in it.
-	Reason string
-	// Media and Body are what came, as it came.
-	Media string
-	Body  []byte
-}
+// done. ID, Connector, Reason, Media and Body are the connector's to give.
+type Message = book.Message
 
 // Kept is where such messages are.
 type Kept interface {
+	// Keep keeps a message; without an ID it gets one, and the same ID again is the same message.
 	Keep(ctx context.Context, m Message) error
 }

@@ -28,6 +28,14 @@ const (
 	SignalCustomerCalled = "customer-called"
 	// SignalCandidateAvailable: somebody of the queue came free; draw again now. No input.
 	SignalCandidateAvailable = "candidate-available"
+	// SignalOutageBegan and SignalOutageEnded: an outage affects the callback, and is
+	// over (callback.OutageNews; R23).
+	SignalOutageBegan = "outage-began"
+	SignalOutageEnded = "outage-ended"
+	// SignalDeliveryConfirmed: what is owed to a destination has arrived after all (DeliveryConfirmed).
+	SignalDeliveryConfirmed = "delivery-confirmed"
+	// SignalTagMissing: a tag was taken off by hand elsewhere (TagMissing; R09).
+	SignalTagMissing = "tag-missing"
 
 	// QueryState answers with State.
 	QueryState = "state"
@@ -71,8 +79,23 @@ type Input struct {
 	// StarterProjects: whoever starts it has written an errand and writes the first
 	// events into the read model; otherwise the workflow does.
 	StarterProjects bool `json:"starter_projects,omitempty"`
+	// Destinations are the systems that the callback's events are brought to: as
+	// they were when it was promised.
+	Destinations []Destination `json:"destinations,omitempty"`
 	// Carried is what a run hands to the next when it continues as new.
 	Carried *Carried `json:"carried,omitempty"`
+}
+
+// Destination is another system, with the events that it is given.
+type Destination struct {
+	Name  string               `json:"name"`
+	Types []callback.EventType `json:"types"`
+}
+
+// DeliveryQueue is the task queue of the deliveries to a destination, beside the
+// one that the workflows are on.
+func DeliveryQueue(taskQueue, destination string) string {
+	return taskQueue + "-connector-" + destination
 }
 
 // Carried is a callback between two runs of its workflow.
@@ -80,6 +103,17 @@ type Carried struct {
 	State *callback.Callback `json:"state"`
 	// Unprojected events, the last of which brought about State.
 	Unprojected []callback.Event `json:"unprojected,omitempty"`
+	// Outboxes are in the order of the destinations.
+	Outboxes []Outbox `json:"outboxes,omitempty"`
+}
+
+// Outbox is how far the deliveries to one destination have come.
+type Outbox struct {
+	// Pending are the events that are still to be delivered, in order.
+	Pending []int64 `json:"pending,omitempty"`
+	// Sent is the last event that is there, Told the last that the timeline says is.
+	Sent int64 `json:"sent,omitempty"`
+	Told int64 `json:"told,omitempty"`
 }
 
 // Order is the input of a command's update.
@@ -117,6 +151,17 @@ type CustomerCalled struct {
 	TextID string `json:"text_id,omitempty"`
 }
 
+// DeliveryConfirmed is the input of SignalDeliveryConfirmed.
+type DeliveryConfirmed struct {
+	Destination string `json:"destination"`
+	Seq         int64  `json:"seq"`
+}
+
+// TagMissing is the input of SignalTagMissing.
+type TagMissing struct {
+	By string `json:"by"` // "system:NAME"
+}
+
 // State answers QueryState.
 type State struct {
 	Callback *callback.Callback `json:"callback"`
@@ -124,6 +169,8 @@ type State struct {
 	NextAt callback.Instant `json:"next_at"`
 	// Projected is the version that the read model is known to have.
 	Projected int64 `json:"projected"`
+	// Outboxes are how far deliveries have come, by destination.
+	Outboxes map[string]Outbox `json:"outboxes,omitempty"`
 }
 
 // News answers QueryEvents.
@@ -142,6 +189,16 @@ type Projection struct {
 	// From is the first version whose event the run still knows: earlier ones it
 	// cannot supply.
 	From int64 `json:"from"`
+}
+
+// Delivery is the input of the activity that brings events to a destination.
+type Delivery struct {
+	CallbackID  string `json:"callback_id"`
+	Destination string `json:"destination"`
+	// Events by their number, in order.
+	Events []int64 `json:"events"`
+	// Owed: they are on the timeline as owed; it is tried for as long as it takes.
+	Owed bool `json:"owed,omitempty"`
 }
 
 // DrawRequest is the input of the activity that draws an assignee (R21).

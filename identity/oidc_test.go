@@ -350,7 +350,6 @@ func TestSigningInAtTheProviderRotatesTheToken(t *testing.T) {
 
 func TestAnIDTokenMustBeForThisSignIn(t *testing.T) {
 	t.Parallel()
-	p := openProvider(t)
 	for why, change := range map[string]func(jwt.MapClaims){
 		"issuer":            func(c jwt.MapClaims) { c["iss"] = "https://evil.example" },
 		"audience":          func(c jwt.MapClaims) { c["aud"] = "another-client" },
@@ -364,12 +363,15 @@ func TestAnIDTokenMustBeForThisSignIn(t *testing.T) {
 		"access_token_hash": func(c jwt.MapClaims) { c["at_hash"] = "x" },
 	} {
 		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			p := openProvider(t)
 			b := p.with().browser()
 			b.refusedFor(b.signsInAt(p, rita(func(c *claimed) { c.change = change })), why)
 			_, err := b.book.Person(t.Context(), "rita")
 			require.ErrorIs(t, err, book.ErrNotFound)
 		})
 	}
+	p := openProvider(t)
 	b := p.with().browser()
 	b.signsInAt(p, rita(func(c *claimed) {
 		c.change = func(c jwt.MapClaims) {

@@ -16,10 +16,12 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.temporal.io/sdk/client"
 
+	"ringback/activities"
 	"ringback/api"
 	"ringback/audit"
 	"ringback/callback"
 	"ringback/config"
+	"ringback/connectors"
 	"ringback/desk"
 	"ringback/identity"
 	"ringback/store"
@@ -36,7 +38,13 @@ type Desk struct {
 	Registry *prometheus.Registry
 	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
 	TemporalUI string
+	// Plugged are connectors besides those that are configured (tests have some).
+	Plugged []Plug
 }
+
+// Plug makes a connector that is not configured, with what a connector of its
+// name is made with.
+type Plug func(deps func(connector string) connectors.Deps) (connectors.Connector, error)
 
 // Introduce writes what the configuration says of people into the database, so
 // that draws and reservations find them. Where the file names nobody, people
@@ -58,24 +66,28 @@ func (d *Desk) Introduce(ctx context.Context) error {
 // way has been answered.
 func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	settings := d.Config.Settings
+	asked := &floor{store: d.Store}
+	connected, err := d.connect(asked)
+	if err != nil {
+		return err
+	}
 	options := api.Options{
-		Book:    d.Store,
-		Engine:  api.NewTemporalEngine(d.Client, settings.Temporal.TaskQueue),
-		Auditor: auditor{d.Auditor()},
-		Drafts:  Drafts(d.Config),
-		Watch:   d.Store,
-		Config: api.Config{
-			Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers, Calendars: d.Config.Calendars,
-		},
-		NoKeys:    !d.Config.SignIn.APIKeys,
-		DevTokens: settings.Server.DevTokens,
-		Listen:    l.Addr().String(),
-		PublicURL: settings.Server.PublicURL,
-		Limits:    api.Limits{PerSecond: float64(settings.Server.RequestsPerSecond), Burst: 2 * settings.Server.RequestsPerSecond},
-		Throttle:  api.NewThrottle(settings.Server.AttemptsPerMinute, settings.Server.TrustedProxies, nil),
-		Logger:    d.Logger,
-		Registry:  d.Registry,
-		Tracer:    otel.GetTracerProvider(),
+		Book:       d.Store,
+		Engine:     api.NewTemporalEngine(d.Client, settings.Temporal.Namespace, settings.Temporal.TaskQueue),
+		Auditor:    auditor{d.Auditor()},
+		Drafts:     Drafts(d.Config),
+		Watch:      d.Store,
+		Config:     d.apiConfig(),
+		Connectors: connected,
+		NoKeys:     !d.Config.SignIn.APIKeys,
+		DevTokens:  settings.Server.DevTokens,
+		Listen:     l.Addr().String(),
+		PublicURL:  settings.Server.PublicURL,
+		Limits:     api.Limits{PerSecond: float64(settings.Server.RequestsPerSecond), Burst: 2 * settings.Server.RequestsPerSecond},
+		Throttle:   api.NewThrottle(settings.Server.AttemptsPerMinute, settings.Server.TrustedProxies, nil),
+		Logger:     d.Logger,
+		Registry:   d.Registry,
+		Tracer:     otel.GetTracerProvider(),
 	}
 	if d.TemporalUI != "" {
 		options.TemporalUI = d.TemporalUI + "/namespaces/" + settings.Temporal.Namespace + "/workflows"
@@ -97,6 +109,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	if a, err = api.New(options); err != nil {
 		return err
 	}
+	asked.api = a
 	return a.Serve(ctx, l)
 }
 
@@ -127,23 +140,59 @@ func (d *Desk) signIn(o api.Options) (*identity.SignIn, error) {
 	return identity.New(options)
 }
 
+func (d *Desk) apiConfig() api.Config {
+	return api.Config{
+		Organization: d.Config.Organization, Policies: d.Config.Policies, Tiers: d.Config.Tiers, Calendars: d.Config.Calendars,
+	}
+}
+
+// within is an API that answers this process's own connectors and nobody else.
+func (d *Desk) within() ([]connectors.Connector, *api.API, error) {
+	settings := d.Config.Settings
+	asked := &floor{store: d.Store}
+	connected, err := d.connect(asked)
+	if err != nil || len(connected) == 0 {
+		return nil, nil, err
+	}
+	asked.api, err = api.New(api.Options{
+		Book: d.Store, Engine: api.NewTemporalEngine(d.Client, settings.Temporal.Namespace, settings.Temporal.TaskQueue),
+		Config: d.apiConfig(), Connectors: connected, Authenticator: nobody{}, Logger: d.Logger,
+	})
+	return connected, asked.api, err
+}
+
 // sweepEvery is how soon what a dead process left undone is done.
 const sweepEvery = 5 * time.Second
 
 // Work runs workflows, activities and the sweeper until ctx is done; tasks
 // under way are finished first.
 func (d *Desk) Work(ctx context.Context) error {
+	connected, inside, err := d.within()
+	if err != nil {
+		return err
+	}
 	failed := make(chan error, 1)
 	w := worker.New(d.Client, worker.Options{
 		TaskQueue:    d.Config.Settings.Temporal.TaskQueue,
 		ReadModel:    d.Store,
 		Ledger:       d.Store,
+		Outages:      &activities.Outages{Book: d.Store, Engine: d.Client, Logger: d.Logger},
 		OnFatalError: func(err error) { failed <- err },
 	})
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("starting the worker: %w", err)
 	}
 	defer w.Stop()
+	if inside != nil {
+		defer inside.Close()
+		ctx, cancel := context.WithCancel(ctx)
+		wait, err := d.bring(ctx, connected)
+		if err != nil {
+			cancel()
+			return err
+		}
+		defer func() { cancel(); wait() }()
+	}
 	sweeper := sweep.New(sweep.Options{
 		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
 		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,

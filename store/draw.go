@@ -59,8 +59,8 @@ func uniform(n int) int {
 	return int(v.Int64())
 }
 
-// Draw draws an assignee among the members of a queue who are on shift at r.At,
-// neither away nor offline, and have room: fewer open callbacks, and draws that
+// Draw draws an assignee among the members of a queue who may give commands, are on
+// shift at r.At, neither away nor offline, and have room: fewer open callbacks, and draws that
 // their projection has not caught up with, than their capacity (R21). It is
 // decided and recorded in one transaction, which holds every other draw among
 // the same people; the same ID again gives the same record.
@@ -125,20 +125,24 @@ type candidate struct {
 	last     int64 // the number of their last draw in this queue, 0: never
 }
 
-// lockMembers reads the members of a queue by ID, and keeps others from drawing
-// any of them.
+// lockMembers reads the members of a queue by ID, those who could work a
+// callback, and keeps others from drawing any of them.
 func (s *Store) lockMembers(tx *gorm.DB, queue string) ([]candidate, error) {
 	var members []candidate
-	query := tx.Raw(`SELECT s.id, s.capacity, s.shift, p.state, p.lapses_at
+	query := tx.Raw(`SELECT s.id, s.capacity, s.shift, s.roles, p.state, p.lapses_at
 		FROM staff s JOIN staff_queues q ON q.staff_id = s.id LEFT JOIN presence p ON p.staff_id = s.id
 		WHERE q.queue = ? AND s.active
 		ORDER BY s.id`+s.forUpdateOf("s"), queue)
 	err := each(query, func(rows *sql.Rows) error {
 		var c candidate
 		var shift document[*callback.Calendar]
+		var roles document[[]string]
 		var state sql.NullString
-		if err := rows.Scan(&c.id, &c.capacity, &shift, &state, &c.presence.LapsesAt); err != nil {
+		if err := rows.Scan(&c.id, &c.capacity, &shift, &roles, &state, &c.presence.LapsesAt); err != nil {
 			return err
+		}
+		if mayNotCommand(roles.of) {
+			return nil
 		}
 		c.shift, c.presence.State = shift.of, book.PresenceState(state.String)
 		members = append(members, c)

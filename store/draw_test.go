@@ -286,3 +286,31 @@ func TestR21_ARandomDrawIsFair(t *testing.T) {
 	}
 	require.Less(t, chi, 25.0, "%v", got)
 }
+
+func TestR24_AnAuditorIsNeitherDrawnNorReserved(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		auditor := member("a", "supervisor", "Supervisors")
+		auditor.Roles = []string{"admin", "auditor"}
+		employ(t, s, auditor)
+		say15(t, s, "a", book.Available, noon)
+		reserve := func() (book.Reservation, error) {
+			return s.Reserve(t.Context(), book.Reservation{Tier: "supervisor", Queue: "Supervisors", By: "x", ExpiresAt: after(time.Minute)}, noon)
+		}
+		r := book.DrawRequest{ID: "1", CallbackID: "c", Version: 1, Queue: "Supervisors", Method: callback.AssignRandom, At: noon}
+		_, err := s.Draw(t.Context(), r)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+		_, err = reserve()
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+
+		employ(t, s, auditor, member("b", "supervisor", "Supervisors"))
+		say15(t, s, "b", book.Available, noon)
+		record, err := s.Draw(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, []string{"b"}, record.Candidates)
+		reserved, err := reserve()
+		require.NoError(t, err)
+		require.Equal(t, "b", reserved.StaffID)
+	})
+}

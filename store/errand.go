@@ -284,6 +284,17 @@ func answered(tx *gorm.DB, e *book.Errand, now callback.Instant) error {
 	return written.Error
 }
 
+// Answer keeps the first answer to an errand that is about no callback, to be
+// given again; an errand without a key, or answered already, is left alone.
+func (s *Store) Answer(ctx context.Context, id string, a book.Answer) error {
+	return s.writeOne(ctx, "answer an errand", func(tx *gorm.DB) error {
+		return tx.Exec(`UPDATE errands
+			SET answered_at = ?, answer_status = ?, answer_location = ?, answer_etag = ?, answer_body = ?
+			WHERE id = ? AND idempotency_key <> '' AND answered_at IS NULL`,
+			instant{s.now()}, a.Status, a.Location, a.ETag, a.Body, id).Error
+	})
+}
+
 // Drop undoes Begin: the command was refused, and leaves nothing behind. What
 // an event has named meanwhile stays, as does the original of a callback that
 // exists; an answered errand and one that is not there are left alone.

@@ -57,6 +57,9 @@ func (r *staffRow) person() book.Person {
 
 func (staffRow) TableName() string { return "staff" }
 
+// mayNotCommand: an auditor of a queue may see to it, but not work in it (R24).
+func mayNotCommand(roles []string) bool { return slices.Contains(roles, "auditor") }
+
 type staffQueueRow struct {
 	StaffID  string `gorm:"primaryKey"`
 	Queue    string `gorm:"primaryKey"`

@@ -30,6 +30,7 @@ type callbackRow struct {
 	Overdue     bool
 	ClosedAt    instant
 	State       string
+	Outage      string
 }
 
 func (callbackRow) TableName() string { return "callbacks" }
@@ -44,6 +45,7 @@ func rowOfCallback(c *callback.Callback) (callbackRow, error) {
 		ID: c.ID, Version: c.Version, Status: string(c.Status), Tier: c.Tier, Queue: c.Queue, Policy: c.Policy,
 		Owner: c.Owner, Assignee: c.Assignee, RequestedAt: instant{c.RequestedAt}, DueAt: instant{c.DueAt}, Ahead: 1,
 		DueOrder: instant{c.DueAt}, NextAt: instant{next}, Overdue: c.Overdue, ClosedAt: instant{c.ClosedAt}, State: string(state),
+		Outage: c.Outage,
 	}
 	if c.Status == callback.StatusQueued && !c.CustomerCalledAt.IsZero() {
 		r.Ahead = 0
@@ -178,6 +180,9 @@ func (s *Store) project(tx *gorm.DB, b book.Batch) (projected, error) {
 	if err := s.writeTimeline(tx, b.CallbackID, events); err != nil {
 		return projected{}, err
 	}
+	if err := writeOwed(tx, b.CallbackID, events); err != nil {
+		return projected{}, err
+	}
 	if err := writePromises(tx, old.State, state); err != nil {
 		return projected{}, err
 	}
@@ -290,20 +295,29 @@ func isNote(k book.TextKind) bool { return slices.Contains(noteKinds, k) }
 
 // writePromises writes those that have changed.
 func writePromises(tx *gorm.DB, old, now *callback.Callback) error {
-	var rows []promiseRow
+	var changed []callback.Outcome
 	for i, p := range now.Promises {
 		if i < len(old.Promises) && old.Promises[i] == p {
 			continue
 		}
-		rows = append(rows, promiseRow{
-			CallbackID: now.ID, TierIndex: p.TierIndex, Tier: p.Tier, Queue: p.Queue, Policy: now.Policy,
-			MadeAt: instant{p.MadeAt}, DueAt: instant{p.DueAt}, Result: string(p.Result), ResultAt: instant{p.At}, LateBy: string(p.LateBy),
-		})
+		changed = append(changed, p)
 	}
+	rows := rowsOfPromises(now.ID, now.Policy, changed)
 	if len(rows) == 0 {
 		return nil
 	}
 	return tx.Clauses(orUpdate("callback_id", "tier_index")).Create(&rows).Error
+}
+
+func rowsOfPromises(callbackID, policy string, promises []callback.Outcome) []promiseRow {
+	var rows []promiseRow
+	for _, p := range promises {
+		rows = append(rows, promiseRow{
+			CallbackID: callbackID, TierIndex: p.TierIndex, Tier: p.Tier, Queue: p.Queue, Policy: policy,
+			MadeAt: instant{p.MadeAt}, DueAt: instant{p.DueAt}, Result: string(p.Result), ResultAt: instant{p.At}, LateBy: string(p.LateBy),
+		})
+	}
+	return rows
 }
 
 func writeTags(tx *gorm.DB, old, now *callback.Callback) error {

@@ -369,3 +369,33 @@ func TestADigestSeesEveryChange(t *testing.T) {
 		}
 	})
 }
+
+func TestR25_WhatListsFileACallbackUnderIsWhatItIs(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		nothing, err := s.Misfiled(t.Context(), newID("callback"))
+		require.NoError(t, err)
+		require.Empty(t, nothing, "nothing is shown of it")
+		l := lived(t)
+		for i := range l.events { // at every step of its life
+			project(t, s, l, l.events[:i+1])
+			table, err := s.Misfiled(t.Context(), l.ID)
+			require.NoError(t, err)
+			require.Empty(t, table, "after %d events", i+1)
+		}
+		for table, changes := range map[string][2]string{
+			"callbacks": {`UPDATE callbacks SET assignee = 'other' || assignee`, `UPDATE callbacks SET assignee = substr(assignee, 6)`},
+			"promises":  {`UPDATE promises SET result = 'x' || result`, `UPDATE promises SET result = substr(result, 2)`},
+			"tags":      {`INSERT INTO tags (tag, callback_id) SELECT 'x', id FROM callbacks`, `DELETE FROM tags WHERE tag = 'x'`},
+		} {
+			for i, want := range []string{table, ""} {
+				_, err := s.DB().ExecContext(t.Context(), changes[i])
+				require.NoError(t, err)
+				have, err := s.Misfiled(t.Context(), l.ID)
+				require.NoError(t, err)
+				require.Equal(t, want, have, changes[i])
+			}
+		}
+	})
+}

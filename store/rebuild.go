@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash"
+	"slices"
 
 	"gorm.io/gorm"
+
+	"ringback/callback"
 )
 
 // projections are the tables that are derived from histories, and from
@@ -49,7 +53,7 @@ func (s *Store) Digest(ctx context.Context) (map[string]string, error) {
 		}
 		for _, query := range []string{
 			`SELECT id, version, status, tier, queue, policy, owner, assignee, requested_at, due_at, ahead, due_order, next_at, overdue,
-				closed_at, state FROM callbacks`,
+				closed_at, state, outage FROM callbacks`,
 			`SELECT callback_id, seq, type, at, actor, tier, rule, text_id, data FROM timeline ORDER BY callback_id, seq`,
 			`SELECT callback_id, tier_index, tier, queue, policy, made_at, due_at, result, result_at, late_by FROM promises
 				ORDER BY callback_id, tier_index`,
@@ -98,6 +102,60 @@ func digestRow(rows *sql.Rows, running map[string]hash.Hash) error {
 		_, _ = fmt.Fprintf(h, "%v\x00", v) // never fails
 	}
 	return nil
+}
+
+// Misfiled names the table in which a callback stands otherwise than its state
+// says: what lists filter and sort by, its promises, its tags. Empty: in none, or
+// nothing is shown of it.
+func (s *Store) Misfiled(ctx context.Context, id string) (table string, err error) {
+	snapshot := &sql.TxOptions{ReadOnly: true}
+	if s.name == "postgres" {
+		snapshot.Isolation = sql.LevelRepeatableRead
+	}
+	err = s.reader.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		table, err = misfiled(tx, id)
+		return err
+	}, snapshot)
+	if err != nil {
+		return "", s.fault("compare what lists show", err)
+	}
+	return table, nil
+}
+
+func misfiled(tx *gorm.DB, id string) (table string, err error) {
+	var have []callbackRow
+	if err := tx.Find(&have, "id = ?", id).Error; err != nil {
+		return "", err
+	}
+	c := &callback.Callback{}
+	if len(have) > 0 {
+		if err := json.Unmarshal([]byte(have[0].State), c); err != nil {
+			return "callbacks", nil //nolint:nilerr // that is the answer
+		}
+		want, err := rowOfCallback(c)
+		if err != nil {
+			return "", err
+		}
+		want.ID, want.State = id, have[0].State // the state itself is compared with the history
+		if want != have[0] {
+			return "callbacks", nil
+		}
+	}
+	var promises []promiseRow
+	if err := tx.Order("tier_index").Find(&promises, "callback_id = ?", id).Error; err != nil {
+		return "", err
+	}
+	if !slices.Equal(promises, rowsOfPromises(id, c.Policy, c.Promises)) {
+		return "promises", nil
+	}
+	tags, err := column[string](tx.Raw(`SELECT tag FROM tags WHERE callback_id = ?`, id))
+	if err != nil {
+		return "", err
+	}
+	if !slices.Equal(slices.Sorted(slices.Values(tags)), slices.Compact(slices.Sorted(slices.Values(c.Tags)))) {
+		return "tags", nil
+	}
+	return "", nil
 }
 
 // EachCallbackID calls f with the ID of every callback that the desk has an

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 
 	"gorm.io/gorm"
@@ -86,9 +87,18 @@ func (s *Store) Reserve(ctx context.Context, r book.Reservation, now callback.In
 // takeFree reserves the first of those who are free that nobody else takes
 // meanwhile: the update sees what another transaction has just committed.
 func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
-	free, err := column[string](tx.Raw(`SELECT s.id FROM staff s JOIN presence p ON p.staff_id = s.id
+	var free []string
+	err := each(tx.Raw(`SELECT s.id, s.roles FROM staff s JOIN presence p ON p.staff_id = s.id
 		WHERE s.active AND `+isFree+` AND `+belongs+` AND s.id <> ?
-		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By))
+		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By), func(rows *sql.Rows) error {
+		var id string
+		var roles document[[]string]
+		err := rows.Scan(&id, &roles)
+		if !mayNotCommand(roles.of) {
+			free = append(free, id)
+		}
+		return err
+	})
 	if err != nil {
 		return "", err
 	}

@@ -26,7 +26,8 @@ func wordsOf(texts ...string) []string {
 
 // wordsOfIntake are those of what may be searched for in an original.
 func wordsOfIntake(i *book.Intake) []string {
-	texts := []string{i.Customer.Name, i.Customer.Ref, i.Customer.Phone, i.Customer.Email, i.Reason}
+	texts := []string{i.Customer.Name, i.Customer.Ref, i.Customer.Email, i.Reason}
+	texts = append(texts, phoneWords(i.Customer.Phone)...)
 	if i.Source != nil {
 		texts = append(texts, i.Source.Ref)
 	}
@@ -34,6 +35,46 @@ func wordsOfIntake(i *book.Intake) []string {
 		texts = append(texts, value)
 	}
 	return wordsOf(texts...)
+}
+
+// longestCountryCode is how many digits of a phone number may be its country's.
+const longestCountryCode = 3
+
+// phoneWords are a number as it is, and without its country code, since people
+// ask for either. Which digits are the country's is not told: any may be.
+func phoneWords(phone string) []string {
+	digits := onlyDigits(phone)
+	words := []string{digits}
+	for n := 1; n <= longestCountryCode && n < len(digits); n++ {
+		words = append(words, digits[n:])
+	}
+	return words
+}
+
+func onlyDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// shortestDialled is how many digits make a query a phone number.
+const shortestDialled = 7
+
+// dialled returns the digits of a query that may be a phone number as people
+// write them, in groups, with brackets and hyphens, or with the zeros that one
+// dials before it; empty: it is none.
+func dialled(query string) string {
+	if strings.Trim(query, "+0123456789 ().-/") != "" {
+		return ""
+	}
+	digits := strings.TrimLeft(onlyDigits(query), "0")
+	if len(digits) < shortestDialled {
+		return ""
+	}
+	return digits
 }
 
 // index lets a callback be found by words.
@@ -46,13 +87,21 @@ func (s *Store) index(tx *gorm.DB, callbackID string, words []string) error {
 
 // matching narrows a list to callbacks in which every word of a query begins a
 // word, in the original or in any note; a query without a word matches nothing.
+// What may be a phone number is looked for as one, too.
 func (s *Store) matching(list *gorm.DB, query string) *gorm.DB {
 	words := wordsOf(query)
 	if len(words) == 0 {
 		return list.Where("1 = 0")
 	}
-	for _, word := range words {
-		list = list.Where("c.id IN ("+s.matchWord+")", s.toWordQuery(word))
+	begins := "c.id IN (" + s.matchWord + ")"
+	where, values := begins, []any{s.toWordQuery(words[0])}
+	for _, word := range words[1:] {
+		where += " AND " + begins
+		values = append(values, s.toWordQuery(word))
 	}
-	return list
+	if digits := dialled(query); digits != "" {
+		where = "((" + where + ") OR " + begins + ")"
+		values = append(values, s.toWordQuery(digits))
+	}
+	return list.Where(where, values...)
 }

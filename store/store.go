@@ -294,3 +294,16 @@ func column[T any](query *gorm.DB) ([]T, error) {
 	})
 	return all, err
 }
+
+// eachOf calls f for every row of a query of two columns.
+func eachOf[A, B any](query *gorm.DB, f func(A, B)) error {
+	return each(query, func(rows *sql.Rows) error {
+		var a A
+		var b B
+		if err := rows.Scan(&a, &b); err != nil {
+			return err
+		}
+		f(a, b)
+		return nil
+	})
+}

@@ -22,6 +22,8 @@ type Options struct {
 	// ReadModel and Ledger are the database; both are needed.
 	ReadModel activities.ReadModel
 	Ledger    activities.Ledger
+	// Outages tells callbacks of outages; nil: none can be declared.
+	Outages *activities.Outages
 	// OnFatalError hears of an error after which the worker works no more.
 	OnFatalError func(error)
 	// Workflows lets tests run the workflow differently; nil: as it is.
@@ -76,6 +78,53 @@ func Register(r interface {
 		// changes of its workflow are gated by GetVersion.
 		VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
 	})
+	upgrading := workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
+	upgrading.Name = contract.OutageWorkflowType
+	r.RegisterWorkflowWithOptions(workflows.Outage, upgrading)
+	upgrading.Name = contract.RedeliveryWorkflowType
+	r.RegisterWorkflowWithOptions(workflows.Redelivery, upgrading)
+	outages := o.Outages
+	if outages == nil {
+		outages = &activities.Outages{}
+	}
+	r.RegisterActivityWithOptions(outages, activity.RegisterOptions{})
 	r.RegisterActivityWithOptions(&activities.Projection{ReadModel: o.ReadModel}, activity.RegisterOptions{})
 	r.RegisterActivityWithOptions(&activities.Assignment{Ledger: o.Ledger}, activity.RegisterOptions{})
+}
+
+// Deliveries is a worker for the deliveries to one destination, on a task queue
+// of its own: what happens there holds up nothing else.
+func Deliveries(c client.Client, taskQueue string, d *activities.Delivery, rate DeliveryRate) worker.Worker {
+	if taskQueue == "" {
+		taskQueue = contract.DefaultTaskQueue
+	}
+	rate = rate.withDefaults()
+	w := worker.New(c, contract.DeliveryQueue(taskQueue, d.Connector.Name()), worker.Options{
+		MaxConcurrentActivityExecutionSize: rate.AtOnce,
+		TaskQueueActivitiesPerSecond:       rate.PerSecond,
+		ActivityTaskPollerBehavior:         worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: 2}),
+		DisableWorkflowWorker:              true,
+		WorkerStopTimeout:                  stopWithin,
+	})
+	w.RegisterActivityWithOptions(d, activity.RegisterOptions{})
+	return w
+}
+
+// DeliveryRate limits the deliveries to one destination, whatever its vendor's
+// own limits are: connectors keep to those.
+type DeliveryRate struct {
+	// PerSecond, by all workers together; 0: 50.
+	PerSecond float64
+	// AtOnce, by one worker; 0: 16.
+	AtOnce int
+}
+
+func (r DeliveryRate) withDefaults() DeliveryRate {
+	if r.PerSecond <= 0 {
+		r.PerSecond = 50
+	}
+	if r.AtOnce <= 0 {
+		r.AtOnce = 16
+	}
+	return r
 }

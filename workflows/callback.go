@@ -41,6 +41,12 @@ type Run struct {
 	alarm           alarm
 	searchable      searchable
 	redraw          bool
+	// outboxes are those of the destinations, in their order.
+	outboxes []*outbox
+	// moving: the callback goes on in another run as soon as no delivery is under way.
+	moving bool
+	// leaving: the run is about to be followed by another; nothing new is begun.
+	leaving bool
 }
 
 // State returns the callback as far as the run has come.
@@ -61,13 +67,17 @@ func (w *Callbacks) Callback(ctx workflow.Context, in contract.Input) error {
 	}
 	workflow.Go(ctx, r.project)
 	workflow.Go(ctx, r.draw)
+	for _, b := range r.outboxes {
+		workflow.Go(ctx, func(ctx workflow.Context) { r.deliver(ctx, b) })
+	}
 
 	for !r.state.Status.Closed() {
 		if r.advance(ctx) {
 			continue
 		}
 		r.describe(ctx)
-		if w.wantsNewRun(ctx) {
+		r.moving = w.wantsNewRun(ctx)
+		if r.moving && r.atRest() {
 			return r.continueAsNew(ctx, in)
 		}
 		if err := r.sleep(ctx, w); err != nil {
@@ -75,14 +85,18 @@ func (w *Callbacks) Callback(ctx workflow.Context, in contract.Input) error {
 		}
 	}
 	r.describe(ctx)
-	// Done for the customer; the workflow ends when the read model has it and
-	// everybody who asked has been answered.
-	return workflow.Await(ctx, func() bool { return r.projected >= r.owed && workflow.AllHandlersFinished(ctx) })
+	r.moving = false
+	// Done for the customer; the workflow ends when the read model and every
+	// destination have it and everybody who asked has been answered.
+	return workflow.Await(ctx, func() bool {
+		return r.drained() && r.projected >= r.owed && workflow.AllHandlersFinished(ctx)
+	})
 }
 
 // open makes the promise, or takes up a callback from an earlier run.
 func open(ctx workflow.Context, in contract.Input) *Run {
 	r := &Run{policy: in.Policy}
+	r.openOutboxes(in)
 	if c := in.Carried; c != nil {
 		r.state, r.journal = c.State, c.Unprojected
 		r.projected = c.State.Version - int64(len(c.Unprojected))
@@ -116,7 +130,7 @@ func (r *Run) sleep(ctx workflow.Context, w *Callbacks) error {
 	version := r.state.Version
 	r.alarm.set(ctx, r.state)
 	err := workflow.Await(ctx, func() bool {
-		return r.state.Version != version || r.alarm.rang() || w.wantsNewRun(ctx)
+		return r.state.Version != version || r.alarm.rang() || w.wantsNewRun(ctx) && (!r.moving || r.atRest())
 	})
 	if r.alarm.rang() {
 		workflow.GetMetricsHandler(ctx).Timer(clockLateness).Record(workflow.Now(ctx).Sub(r.alarm.at.Time))
@@ -138,11 +152,24 @@ func (w *Callbacks) wantsNewRun(ctx workflow.Context) bool {
 // continueAsNew hands the callback to a fresh run, with whatever the read
 // model does not have yet.
 func (r *Run) continueAsNew(ctx workflow.Context, in contract.Input) error {
+	r.leaving = true
+	if err := hearOut(ctx); err != nil {
+		return err
+	}
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
-	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected)}
+	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected), Outboxes: r.handOver()}
 	return workflow.NewContinueAsNewError(ctx, contract.WorkflowType, in)
+}
+
+// hearOut lets those who listen take what has arrived with this task: a signal
+// that nobody has received ends with its run. Coroutines take turns in the
+// order in which they were begun.
+func hearOut(ctx workflow.Context) error {
+	heard := false
+	workflow.Go(ctx, func(workflow.Context) { heard = true })
+	return workflow.Await(ctx, func() bool { return heard })
 }
 
 // since returns the events after a version, as far back as the run knows.

@@ -70,6 +70,7 @@ func newBundle(t *testing.T) *bundle {
 	b.RegisterWorkflowWithOptions(b.callbacks.Callback, workflow.RegisterOptions{Name: contract.WorkflowType})
 	b.RegisterActivity(&activities.Assignment{})
 	b.RegisterActivity(&activities.Projection{})
+	b.RegisterActivity(activities.NewDelivery(activities.DeliveryOptions{}))
 	return b
 }
 
@@ -376,6 +377,24 @@ func TestR24_ContinuesAsNewAndCarriesWhatIsOwed(t *testing.T) {
 	require.NoError(t, again.execute(in))
 	require.Equal(t, []callback.EventType{"requested", "tagged", "queued", "claimed", "cancelled", "untagged", "tagged"}, again.types())
 	require.Equal(t, in.Carried.State.DueAt, again.run.State().DueAt, "the promise does not move (R02)")
+}
+
+// A signal that arrives with the very task that continues as new is heard first.
+func TestR10_ACallOfTheCustomerGoesAlongToTheNextRun(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	var a *activities.Projection
+	b.OnActivity(a.Project, mock.Anything, mock.Anything).Return(func(context.Context, contract.Projection) error {
+		b.SetContinueAsNewSuggested(true) // seen with the next task, which is the signal's
+		b.SignalWorkflow(contract.SignalCustomerCalled, contract.CustomerCalled{By: "agent1"})
+		return nil
+	}).Once()
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, b.execute(b.input()), &next)
+	var in contract.Input
+	require.NoError(t, json.Unmarshal(next.Input.Payloads[0].Data, &in))
+	require.Equal(t, int64(4), in.Carried.State.Version)
+	require.Equal(t, callback.TypeCustomerCalled, in.Carried.Unprojected[len(in.Carried.Unprojected)-1].Fact.Type())
 }
 
 func TestR02_CalendarDeadlinesAreRecorded(t *testing.T) {

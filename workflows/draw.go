@@ -26,7 +26,7 @@ var drawRetry = &temporal.RetryPolicy{
 // the draw is called off.
 func (r *Run) draw(ctx workflow.Context) {
 	for {
-		if workflow.Await(ctx, r.wantsDraw) != nil {
+		if workflow.Await(ctx, func() bool { return r.wantsDraw() && !r.leaving }) != nil {
 			return
 		}
 		r.redraw = false
@@ -44,7 +44,7 @@ func (r *Run) draw(ctx workflow.Context) {
 		})
 		place := r.state.Place
 		waited := workflow.Await(ctx, func() bool {
-			return drawing.IsReady() || r.redraw || !r.wantsDraw() || r.state.Place != place
+			return drawing.IsReady() || !r.leaving && (r.redraw || !r.wantsDraw() || r.state.Place != place)
 		})
 		var drawn callback.Draw
 		if waited == nil && drawing.IsReady() && drawing.Get(ctx, &drawn) == nil && r.state.Place == place {

@@ -17,7 +17,7 @@ func (r *Run) listen(ctx workflow.Context) error {
 		order[callback.Claim], order[callback.Start], order[callback.Attempt], order[callback.Note],
 		order[callback.Escalate], order[callback.Reassign], order[callback.Release],
 		order[callback.HoldClock], order[callback.Resume], order[callback.Reschedule],
-		order[callback.Complete], order[callback.Cancel],
+		order[callback.Complete], order[callback.Cancel], order[callback.Waive],
 	} {
 		if err == nil {
 			err = register(ctx, r)
@@ -33,7 +33,7 @@ func (r *Run) listen(ctx workflow.Context) error {
 			Description: "the events after a version",
 		})
 	}
-	workflow.Go(ctx, r.hearCustomer)
+	workflow.Go(ctx, r.hearFacts)
 	workflow.Go(ctx, r.hearCandidates)
 	return err
 }
@@ -88,21 +88,51 @@ func (r *Run) stale(ifVersion int64) *callback.Fault {
 	return &callback.Fault{Code: callback.CodeStaleVersion, Detail: "the callback has changed since you read it"}
 }
 
-// hearCustomer takes note of the customer calling in again.
-func (r *Run) hearCustomer(ctx workflow.Context) {
-	calls := workflow.GetSignalChannel(ctx, contract.SignalCustomerCalled)
-	for {
-		var call contract.CustomerCalled
-		if !calls.Receive(ctx, &call) {
-			return
-		}
+// hearFacts takes note of what needs no answer: the customer calling in again,
+// outages (R23), what has arrived after all, and tags that were taken off
+// elsewhere (R09). One coroutine hears them all: an open callback has few.
+func (r *Run) hearFacts(ctx workflow.Context) {
+	facts := workflow.NewSelector(ctx)
+	hear(ctx, facts, contract.SignalCustomerCalled, func(call contract.CustomerCalled) {
 		r.happened(r.state.CustomerCalls(r.policy, call.By, call.TextID, workflow.Now(ctx), r.worktime(ctx)))
+	})
+	hear(ctx, facts, contract.SignalOutageEnded, func(news callback.OutageNews) {
+		r.happened(r.state.OutageEnded(r.policy, news, workflow.Now(ctx), r.worktime(ctx)))
+	})
+	hear(ctx, facts, contract.SignalOutageBegan, func(news callback.OutageNews) {
+		r.happened(r.state.OutageBegan(r.policy, news, workflow.Now(ctx), r.worktime(ctx)))
+	})
+	hear(ctx, facts, contract.SignalDeliveryConfirmed, func(c contract.DeliveryConfirmed) {
+		r.happened(r.state.Confirm(r.policy, c.Destination, c.Seq, workflow.Now(ctx), r.worktime(ctx)))
+	})
+	hear(ctx, facts, contract.SignalTagMissing, func(m contract.TagMissing) {
+		r.happened(r.state.TagMissing(r.policy, m.By, workflow.Now(ctx), r.worktime(ctx)))
+	})
+	for ctx.Err() == nil {
+		facts.Select(ctx)
 	}
+}
+
+// hear has f called for every signal of a name.
+func hear[T any](ctx workflow.Context, facts workflow.Selector, name string, f func(T)) {
+	facts.AddReceive(workflow.GetSignalChannel(ctx, name), func(signals workflow.ReceiveChannel, _ bool) {
+		var told T
+		if signals.ReceiveAsync(&told) {
+			f(told)
+		}
+	})
 }
 
 func (r *Run) tellState() (contract.State, error) {
 	next, _ := r.state.Next()
-	return contract.State{Callback: r.state, NextAt: next, Projected: r.projected}, nil
+	told := contract.State{Callback: r.state, NextAt: next, Projected: r.projected}
+	for _, b := range r.outboxes {
+		if told.Outboxes == nil {
+			told.Outboxes = map[string]contract.Outbox{}
+		}
+		told.Outboxes[b.Name] = b.Outbox
+	}
+	return told, nil
 }
 
 func (r *Run) tellEvents(since int64) (contract.News, error) {

@@ -29,7 +29,7 @@ const batchSize = 200
 // has promised to write goes along, so that the timeline has no gaps.
 func (r *Run) project(ctx workflow.Context) {
 	for {
-		if workflow.Await(ctx, func() bool { return r.owed > r.projected }) != nil {
+		if workflow.Await(ctx, func() bool { return r.owed > r.projected && !r.leaving }) != nil {
 			return
 		}
 		batch := r.since(r.projected)

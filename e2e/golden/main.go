@@ -2,8 +2,8 @@
 // real worker, and keeps what the engine recorded, with what came of it, for every later release to replay
 // (workflows/replay_test.go).
 //
-//	go run ./e2e/golden                       the paths that the newest release lacks
-//	go run ./e2e/golden -release v2           the first histories of another release
+//	go run ./e2e/golden                       the paths that the newest release has brought and lacks
+//	go run ./e2e/golden -release v1           those of another release
 //	go run ./e2e/golden met reschedule        only these
 //
 // A history that was released is never written again: what is there stays, and what is listed but gone or altered stops
@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -40,7 +41,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	dir := flag.String("dir", filepath.FromSlash("workflows/testdata/histories"), "folder of the golden histories")
-	name := flag.String("release", "v1", "folder of the release whose histories these are")
+	name := flag.String("release", "v2", "the release whose histories these are: its folder")
 	parallel := flag.Int("parallel", 4, "paths that are played at once")
 	flag.Parse()
 
@@ -52,7 +53,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted = slices.DeleteFunc(wanted, func(p path) bool { return folder.has(p.name) })
+	wanted = slices.DeleteFunc(wanted, func(p path) bool { return folder.has(p.name) || cmp.Or(p.since, "v1") != *name })
 	if len(wanted) == 0 {
 		fmt.Printf("%s has them all\n", *name)
 		return nil
@@ -88,8 +89,9 @@ func run(ctx context.Context) error {
 
 // choose returns the paths of these names; none: all.
 func choose(names []string) ([]path, error) {
+	paths := slices.Concat(paths, outwardPaths)
 	if len(names) == 0 {
-		return slices.Clone(paths), nil
+		return paths, nil
 	}
 	var chosen []path
 	for _, name := range names {

@@ -21,6 +21,7 @@ import (
 	"ringback/audit"
 	"ringback/callback"
 	"ringback/contract"
+	"ringback/engine"
 	"ringback/worker"
 )
 
@@ -38,6 +39,12 @@ type path struct {
 	open bool
 	// dynamic configures an engine of its own.
 	dynamic map[string]any
+	// since is the release in which it became possible; empty: v1.
+	since string
+	// to are the systems that the callback is brought to.
+	to []contract.Destination
+	// patience, if it takes longer than patience.
+	patience time.Duration
 }
 
 // play is a path being played: one callback, with a worker and a read model of its own. What goes wrong in it ends it.
@@ -54,6 +61,9 @@ type play struct {
 	worker sdkworker.Worker
 	book   *readModel
 	ledger *ledger
+	// to are the systems that the callback is brought to, by their names.
+	to      []contract.Destination
+	systems map[string]*system
 	// accepted counts the updates that were not refused: the only ones in a history.
 	accepted int
 }
@@ -66,7 +76,7 @@ type pathError struct{ error }
 
 // record plays the path and returns what is kept of its runs.
 func (p path) record(ctx context.Context, on *floor) (recorded []recording, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, max(patience, p.patience))
 	defer cancel()
 	if err := p.policy.Validate(); err != nil {
 		return nil, err
@@ -77,9 +87,9 @@ func (p path) record(ctx context.Context, on *floor) (recorded []recording, err 
 	}
 	queue := contract.DefaultTaskQueue + "-" + p.name
 	played := &play{
-		ctx: ctx, engine: on.client, address: on.server.Address(), api: api.NewTemporalEngine(on.client, queue),
+		ctx: ctx, engine: on.client, address: on.server.Address(), api: api.NewTemporalEngine(on.client, engine.DefaultNamespace, queue),
 		policy: p.policy, id: id.String(), queue: queue,
-		book: &readModel{}, ledger: &ledger{},
+		book: &readModel{}, ledger: &ledger{}, to: p.to, systems: map[string]*system{},
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -92,6 +102,11 @@ func (p path) record(ctx context.Context, on *floor) (recorded []recording, err 
 	}()
 	played.startWorker()
 	defer func() { played.worker.Stop() }()
+	for _, d := range p.to {
+		played.systems[d.Name] = &system{play: played, name: d.Name}
+		defer played.systems[d.Name].stop()
+		played.systems[d.Name].start()
+	}
 	p.play(played)
 	if !p.open {
 		played.must(on.client.GetWorkflow(ctx, played.workflowID(), "").Get(ctx, nil))
@@ -132,7 +147,7 @@ func (p *play) create(r callback.Request) { p.createAs(newID(), r) }
 
 // createAs makes it under an update id; the same id again is the same request.
 func (p *play) createAs(updateID string, r callback.Request) {
-	in := contract.Input{Policy: p.policy, Request: r, StarterProjects: true}
+	in := contract.Input{Policy: p.policy, Request: r, StarterProjects: true, Destinations: p.to}
 	o, err := p.api.Create(p.ctx, updateID, in, digest(updateID))
 	p.must(err)
 	p.accepted++

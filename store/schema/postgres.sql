@@ -29,6 +29,7 @@ CREATE TABLE callbacks (
     overdue boolean NOT NULL,
     closed_at timestamp(3) with time zone,
     state json NOT NULL,
+    outage text COLLATE "C" NOT NULL DEFAULT ''::text,
     CONSTRAINT callbacks_pkey PRIMARY KEY (id)
 );
 CREATE INDEX callbacks_assignee ON public.callbacks USING btree (assignee) WHERE ((closed_at IS NULL) AND (assignee <> ''::text));
@@ -36,7 +37,36 @@ CREATE INDEX callbacks_closed ON public.callbacks USING btree (closed_at) WHERE 
 CREATE INDEX callbacks_due ON public.callbacks USING btree (ahead, due_order, id);
 CREATE INDEX callbacks_next ON public.callbacks USING btree (next_at) WHERE (next_at IS NOT NULL);
 CREATE INDEX callbacks_open_due ON public.callbacks USING btree (ahead, due_order, id) WHERE (closed_at IS NULL);
+CREATE INDEX callbacks_outage ON public.callbacks USING btree (outage, id) WHERE ((closed_at IS NULL) AND (outage <> ''::text));
 CREATE INDEX callbacks_requested ON public.callbacks USING btree (requested_at, id);
+CREATE TABLE connector_memory (
+    connector text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    value text NOT NULL,
+    updated_at timestamp(3) with time zone NOT NULL,
+    CONSTRAINT connector_memory_pkey PRIMARY KEY (connector, key)
+);
+CREATE TABLE deliveries (
+    operation_id text COLLATE "C" NOT NULL,
+    destination text NOT NULL,
+    callback_id text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL,
+    type text NOT NULL,
+    state text NOT NULL,
+    tries integer NOT NULL,
+    code text NOT NULL,
+    detail text NOT NULL,
+    first_at timestamp(3) with time zone NOT NULL,
+    tried_at timestamp(3) with time zone NOT NULL,
+    next_at timestamp(3) with time zone,
+    settled_at timestamp(3) with time zone,
+    CONSTRAINT deliveries_pkey PRIMARY KEY (operation_id)
+);
+CREATE INDEX deliveries_callback ON public.deliveries USING btree (callback_id, seq);
+CREATE INDEX deliveries_failure ON public.deliveries USING btree (destination, tried_at) WHERE (code <> ''::text);
+CREATE INDEX deliveries_log ON public.deliveries USING btree (tried_at, operation_id);
+CREATE INDEX deliveries_owed ON public.deliveries USING btree (first_at, operation_id) WHERE (state = 'owed'::text);
+CREATE INDEX deliveries_success ON public.deliveries USING btree (destination, settled_at) WHERE (state = 'delivered'::text);
 CREATE TABLE draw_waits (
     callback_id text COLLATE "C" NOT NULL,
     queue text NOT NULL,
@@ -99,6 +129,19 @@ CREATE TABLE histories (
     history bytea NOT NULL,
     CONSTRAINT histories_pkey PRIMARY KEY (callback_id, run_id)
 );
+CREATE TABLE inbound_messages (
+    id text COLLATE "C" NOT NULL,
+    connector text NOT NULL,
+    received_at timestamp(3) with time zone NOT NULL,
+    reason text NOT NULL,
+    media text NOT NULL,
+    body bytea NOT NULL,
+    tries integer NOT NULL,
+    replayed_at timestamp(3) with time zone,
+    CONSTRAINT inbound_messages_pkey PRIMARY KEY (id)
+);
+CREATE INDEX inbound_messages_received ON public.inbound_messages USING btree (received_at, id);
+CREATE INDEX inbound_messages_waiting ON public.inbound_messages USING btree (received_at, id) WHERE (replayed_at IS NULL);
 CREATE TABLE intakes (
     callback_id text COLLATE "C" NOT NULL,
     policy text NOT NULL,
@@ -125,6 +168,12 @@ CREATE TABLE intakes (
 CREATE INDEX intakes_customer_phone ON public.intakes USING btree (customer_phone) WHERE (customer_phone <> ''::text);
 CREATE INDEX intakes_customer_ref ON public.intakes USING btree (customer_ref) WHERE (customer_ref <> ''::text);
 CREATE INDEX intakes_source ON public.intakes USING btree (source_system, source_ref) WHERE (source_system <> ''::text);
+CREATE TABLE leases (
+    name text NOT NULL,
+    holder text NOT NULL,
+    until timestamp(3) with time zone NOT NULL,
+    CONSTRAINT leases_pkey PRIMARY KEY (name)
+);
 CREATE TABLE list_views (
     staff_id text NOT NULL,
     name text COLLATE "C" NOT NULL,
@@ -139,6 +188,21 @@ CREATE TABLE open_sources (
     CONSTRAINT open_sources_pkey PRIMARY KEY (policy, source_system, source_ref)
 );
 CREATE UNIQUE INDEX open_sources_callback ON public.open_sources USING btree (callback_id);
+CREATE TABLE outages (
+    id text COLLATE "C" NOT NULL,
+    queue text NOT NULL,
+    lob text NOT NULL,
+    source text NOT NULL,
+    words text NOT NULL,
+    end_words text NOT NULL,
+    declared_by text NOT NULL,
+    declared_at timestamp(3) with time zone NOT NULL,
+    ended_by text NOT NULL,
+    ended_at timestamp(3) with time zone,
+    CONSTRAINT outages_pkey PRIMARY KEY (id)
+);
+CREATE INDEX outages_active ON public.outages USING btree (declared_at, id) WHERE (ended_at IS NULL);
+CREATE INDEX outages_declared ON public.outages USING btree (declared_at, id);
 CREATE TABLE policies (
     hash text COLLATE "C" NOT NULL,
     policy json NOT NULL,

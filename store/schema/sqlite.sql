@@ -28,13 +28,41 @@ CREATE TABLE callbacks (
     overdue      integer NOT NULL,
     closed_at    text,
     state        text NOT NULL
-) STRICT;
+, outage text NOT NULL DEFAULT '') STRICT;
 CREATE INDEX callbacks_assignee ON callbacks (assignee) WHERE closed_at IS NULL AND assignee <> '';
 CREATE INDEX callbacks_closed ON callbacks (closed_at) WHERE closed_at IS NOT NULL;
 CREATE INDEX callbacks_due ON callbacks (ahead, due_order, id);
 CREATE INDEX callbacks_next ON callbacks (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX callbacks_open_due ON callbacks (ahead, due_order, id) WHERE closed_at IS NULL;
+CREATE INDEX callbacks_outage ON callbacks (outage, id) WHERE closed_at IS NULL AND outage <> '';
 CREATE INDEX callbacks_requested ON callbacks (requested_at, id);
+CREATE TABLE connector_memory (
+    connector  text NOT NULL,
+    key        text NOT NULL,
+    value      text NOT NULL,
+    updated_at text NOT NULL,
+    PRIMARY KEY (connector, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE deliveries (
+    operation_id text PRIMARY KEY,
+    destination  text NOT NULL,
+    callback_id  text NOT NULL,
+    seq          integer NOT NULL,
+    type         text NOT NULL,
+    state        text NOT NULL,
+    tries        integer NOT NULL,
+    code         text NOT NULL,
+    detail       text NOT NULL,
+    first_at     text NOT NULL,
+    tried_at     text NOT NULL,
+    next_at      text,
+    settled_at   text
+) STRICT;
+CREATE INDEX deliveries_callback ON deliveries (callback_id, seq);
+CREATE INDEX deliveries_failure ON deliveries (destination, tried_at) WHERE code <> '';
+CREATE INDEX deliveries_log ON deliveries (tried_at, operation_id);
+CREATE INDEX deliveries_owed ON deliveries (first_at, operation_id) WHERE state = 'owed';
+CREATE INDEX deliveries_success ON deliveries (destination, settled_at) WHERE state = 'delivered';
 CREATE TABLE draw_waits (
     callback_id text PRIMARY KEY,
     queue       text NOT NULL
@@ -90,6 +118,18 @@ CREATE TABLE histories (
     history     blob NOT NULL,
     PRIMARY KEY (callback_id, run_id)
 ) STRICT;
+CREATE TABLE inbound_messages (
+    id          text PRIMARY KEY,
+    connector   text NOT NULL,
+    received_at text NOT NULL,
+    reason      text NOT NULL,
+    media       text NOT NULL,
+    body        blob NOT NULL,
+    tries       integer NOT NULL,
+    replayed_at text
+) STRICT;
+CREATE INDEX inbound_messages_received ON inbound_messages (received_at, id);
+CREATE INDEX inbound_messages_waiting ON inbound_messages (received_at, id) WHERE replayed_at IS NULL;
 CREATE TABLE intakes (
     callback_id        text PRIMARY KEY,
     policy             text NOT NULL,
@@ -115,6 +155,11 @@ CREATE TABLE intakes (
 CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
 CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
 CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
+CREATE TABLE leases (
+    name   text PRIMARY KEY,
+    holder text NOT NULL,
+    until  text NOT NULL
+) STRICT;
 CREATE TABLE list_views (
     staff_id text NOT NULL,
     name     text NOT NULL,
@@ -129,6 +174,20 @@ CREATE TABLE open_sources (
     PRIMARY KEY (policy, source_system, source_ref)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX open_sources_callback ON open_sources (callback_id);
+CREATE TABLE outages (
+    id          text PRIMARY KEY,
+    queue       text NOT NULL,
+    lob         text NOT NULL,
+    source      text NOT NULL,
+    words       text NOT NULL,
+    end_words   text NOT NULL,
+    declared_by text NOT NULL,
+    declared_at text NOT NULL,
+    ended_by    text NOT NULL,
+    ended_at    text
+) STRICT;
+CREATE INDEX outages_active ON outages (declared_at, id) WHERE ended_at IS NULL;
+CREATE INDEX outages_declared ON outages (declared_at, id);
 CREATE TABLE policies (
     hash   text PRIMARY KEY,
     policy text NOT NULL

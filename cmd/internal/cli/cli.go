@@ -49,7 +49,11 @@ func Mistake(format string, args ...any) error { return &mistake{fmt.Sprintf(for
 // Load reads the configuration with this process's environment.
 func Load(source config.Source) (*config.Config, error) {
 	source.Environ = os.Environ()
-	return config.Load(source)
+	cfg, err := config.Load(source)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, serve.CheckConnectors(cfg)
 }
 
 // Running asks a process whether it is ready.

@@ -246,3 +246,45 @@ func (e *Engine) advance(ctx context.Context, s *store.Store) error {
 	}
 	return nil
 }
+
+// TagMissing implements api.Engine.
+func (e *Engine) TagMissing(_ context.Context, id string, in contract.TagMissing) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	r := e.runs[id]
+	if r == nil {
+		return api.ErrNoWorkflow
+	}
+	if events := r.state.TagMissing(r.policy, in.By, e.now(), r.policy.Calendar); len(events) > 0 {
+		r.events, r.owed = append(r.events, events...), true
+	}
+	return nil
+}
+
+// HurryDelivery implements api.Engine: there are no deliveries here.
+func (e *Engine) HurryDelivery(context.Context, string) error { return api.ErrNoWorkflow }
+
+// Redeliver implements api.Engine: there are no connectors here.
+func (e *Engine) Redeliver(context.Context, string, contract.Delivery) error {
+	return api.ErrEngineAway
+}
+
+// BeginOutage implements api.Engine. No callback hears of it: there are no workflows here.
+func (e *Engine) BeginOutage(context.Context, contract.OutageInput) error {
+	err := e.enter()
+	if err == nil {
+		e.mu.Unlock()
+	}
+	return err
+}
+
+// EndOutage implements api.Engine.
+func (e *Engine) EndOutage(_ context.Context, _ string, _ contract.OutageInput, end contract.OutageEnd) (contract.OutageState, error) {
+	if err := e.enter(); err != nil {
+		return contract.OutageState{}, err
+	}
+	defer e.mu.Unlock()
+	return contract.OutageState{Ended: &end}, nil
+}

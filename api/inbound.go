@@ -1,0 +1,256 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ringback/book"
+	"ringback/callback"
+	"ringback/connectors"
+)
+
+// KeptMessage came in from another system and was not understood.
+type KeptMessage struct {
+	ID         string           `json:"id"`
+	Connector  string           `json:"connector" example:"servicebench"`
+	ReceivedAt callback.Instant `json:"received_at"`
+	Reason     string           `json:"reason" doc:"why it was not understood, or not done"`
+	Media      string           `json:"media" example:"application/json"`
+	Tries      int              `json:"tries" minimum:"0" doc:"how often it was replayed"`
+	ReplayedAt callback.Instant `json:"replayed_at" doc:"when it was understood after all; null: not yet"`
+	Body       *string          `json:"body" doc:"as it came, where one message is asked for"`
+	Base64     bool             `json:"base64" doc:"the body is no text, and is encoded in base64"`
+}
+
+// KeptMessages is one page of them.
+type KeptMessages struct {
+	Items      []KeptMessage `json:"items"`
+	NextCursor *string       `json:"next_cursor" doc:"null on the last page"`
+}
+
+// Replayed is what came of understanding a message again.
+type Replayed struct {
+	OK     bool    `json:"ok" doc:"it was understood, and done"`
+	Reason *string `json:"reason" doc:"why it was not"`
+}
+
+// inboundPaths are those of the contract; they are there whether or not their
+// connectors are configured.
+var inboundPaths = []struct{ path, from, proof string }{
+	{"freshdesk", "Freshdesk: a ticket has changed", "the token in `X-Ringback-Token`"},
+	{"zohodesk", "Zoho Desk: its events", "`X-ZDesk-JWT`"},
+	{"exceptions", "The field-service system: one exception (R14)", "a Standard Webhooks signature"},
+	{"email", "A mail (R20)", "an API key with the scope `intake`"},
+}
+
+func inboundPath(name string) string { return "/v1/inbound/" + name }
+
+func (a *API) inboundOperations() []*operation {
+	list := a.owedOperations()[1].query // limit and cursor are the same everywhere
+	operations := []*operation{
+		{
+			method: http.MethodGet, path: "/v1/inbound", id: "kept", tag: "deliveries", access: accessAdmin,
+			summary: "What came in and was not understood, the newest first", doc: "For administrators.",
+			query: append([]*huma.Param{
+				param("connector", "the system that it came from"), choiceParam("waiting", "not understood yet", "true", "false"),
+			}, list[len(list)-2:]...),
+			answers: []reply{{http.StatusOK, "one page, without bodies", KeptMessages{}, ""}},
+			serve:   a.listKept,
+		},
+		{
+			method: http.MethodGet, path: "/v1/inbound/{id}", id: "kept-message", tag: "deliveries", access: accessAdmin, names: namesMessage,
+			summary: "One of them, as it came", doc: "For administrators.",
+			answers: []reply{{http.StatusOK, "the message", KeptMessage{}, ""}},
+			serve: func(ctx context.Context, r *request) (*answer, error) {
+				m, err := a.kept(ctx, r)
+				if err != nil {
+					return nil, err
+				}
+				return ok(messageOf(m))
+			},
+		},
+		{
+			method: http.MethodPost, path: "/v1/inbound/{id}/replay", id: "replay-message", tag: "deliveries", access: accessAdmin, names: namesMessage,
+			summary: "Understand one of them again, after a fix", doc: "For administrators.",
+			body: nothing{}, bodyOptional: true,
+			answers: []reply{{http.StatusOK, "what came of it", Replayed{}, ""}},
+			serve:   a.replayMessage,
+		},
+	}
+	for _, in := range inboundPaths {
+		operations = append(operations, a.receiving(http.MethodPost, in.path, in.from, in.proof))
+	}
+	operations = append(operations, a.receiving(http.MethodGet, "zohodesk", "Zoho Desk's validation of the address", "nothing"))
+	for _, c := range a.connectors {
+		in, is := c.(connectors.Inbound)
+		if is && in.Path() != "" && !slices.ContainsFunc(inboundPaths, func(p struct{ path, from, proof string }) bool { return p.path == in.Path() }) {
+			operations = append(operations, a.receiving(http.MethodPost, in.Path(), in.Name(), "its own means"))
+		}
+	}
+	return operations
+}
+
+// receiving is the operation to which another system sends.
+func (a *API) receiving(method, path, from, proof string) *operation {
+	return &operation{
+		method: method, path: inboundPath(path), id: strings.ToLower(method) + "-inbound-" + path, tag: "inbound", access: accessOpen, open: true, raw: true,
+		summary: from, doc: "Sent by the other system, which proves itself by " + proof + ". 404 while its connector is not configured.",
+		answers: []reply{
+			{http.StatusOK, "taken", nil, ""}, {http.StatusCreated, "taken", nil, ""}, {http.StatusAccepted, "taken, and worked off soon", nil, ""},
+			{http.StatusNoContent, "taken", nil, ""},
+		},
+		refusals: []callback.Code{
+			callback.CodeMalformed, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeNotFound, callback.CodeMethodNotAllowed,
+			callback.CodeTooLarge, callback.CodeUnsupportedMediaType, callback.CodeInvalid, callback.CodeDuplicate, callback.CodeClosed,
+			callback.CodeRateLimited, callback.CodeUnavailable, callback.CodeInternal,
+		},
+		serve: func(ctx context.Context, r *request) (*answer, error) { return a.receive(ctx, r, path) },
+	}
+}
+
+// receive hands a request to its connector: limited in rate and size, and where
+// the connector does not verify by itself, by an API key.
+func (a *API) receive(ctx context.Context, r *request, path string) (*answer, error) {
+	i := slices.IndexFunc(a.connectors, func(c connectors.Connector) bool {
+		in, is := c.(connectors.Inbound)
+		return is && in.Path() == path
+	})
+	if i < 0 {
+		return nil, refuse(callback.CodeNotFound, "", "this connector is not configured")
+	}
+	in := a.connectors[i].(connectors.Inbound) //nolint:errcheck,forcetypeassert // as it was found
+	if !a.inbound.allow(in.Name(), a.now()) {
+		return nil, refuse(callback.CodeRateLimited, "", "slow down a little")
+	}
+	if scoped, is := in.(connectors.Scoped); is {
+		who, err := a.authenticate(r.Request)
+		if err != nil {
+			return nil, err
+		}
+		r.trail.principal = who.ID
+		if who.Staff != nil || !slices.Contains(who.Scopes, scoped.Scope()) {
+			return nil, refuse(callback.CodeForbidden, "", "this takes an API key with the scope "+scoped.Scope())
+		}
+	}
+	most := int64(maxBody)
+	if sized, is := in.(connectors.Sized); is {
+		most = sized.MaxBody()
+	}
+	handed := r.Request.WithContext(ctx)
+	handed.Body = http.MaxBytesReader(r.write, r.Request.Body, most)
+	in.Receive(r.write, handed)
+	return &answer{written: true}, nil
+}
+
+func messageOf(m book.Message) KeptMessage {
+	w := KeptMessage{
+		ID: m.ID, Connector: m.Connector, ReceivedAt: m.Received, Reason: m.Reason, Media: m.Media, Tries: m.Tries, ReplayedAt: m.ReplayedAt,
+	}
+	if m.Body == nil {
+		return w
+	}
+	body := string(m.Body)
+	if !utf8.Valid(m.Body) {
+		body, w.Base64 = base64.StdEncoding.EncodeToString(m.Body), true
+	}
+	w.Body = &body
+	return w
+}
+
+func (a *API) listKept(ctx context.Context, r *request) (*answer, error) {
+	q := r.query()
+	connector, waiting := q.one("connector"), q.flag("waiting")
+	limit, cursor := q.integer("limit", 1, 200, 50), q.one("cursor")
+	if err := q.fault(); err != nil {
+		return nil, err
+	}
+	if err := r.may(); err != nil {
+		return nil, err
+	}
+	if cursor != "" {
+		if _, err := a.book.Message(ctx, cursor); errors.Is(err, book.ErrNotFound) {
+			return nil, book.ErrBadCursor
+		}
+	}
+	page, err := a.book.Messages(ctx, connector, waiting != nil && *waiting, limit+1, cursor)
+	if err != nil {
+		return nil, err
+	}
+	given := KeptMessages{Items: []KeptMessage{}}
+	if len(page) > limit {
+		page = page[:limit]
+		given.NextCursor = null(page[limit-1].ID)
+	}
+	for _, m := range page {
+		m.Body = nil
+		given.Items = append(given.Items, messageOf(m))
+	}
+	return ok(given)
+}
+
+// kept finds a message for an administrator.
+func (a *API) kept(ctx context.Context, r *request) (book.Message, error) {
+	m, err := a.book.Message(ctx, r.pathID)
+	if errors.Is(err, book.ErrNotFound) {
+		err = refuse(callback.CodeNotFound, "", "there is no such message")
+	}
+	if err == nil {
+		err = r.may()
+	}
+	return m, err
+}
+
+func (a *API) replayMessage(ctx context.Context, r *request) (*answer, error) {
+	m, err := a.kept(ctx, r)
+	if err == nil {
+		_, err = decode[nothing](a, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.repeatable(ctx, r, "replay-message", func(ctx context.Context, _ *errand) (*answer, error) {
+		if !m.ReplayedAt.IsZero() {
+			return ok(Replayed{OK: true}) // it was understood already
+		}
+		again, can := a.connector(m.Connector).(connectors.Replayer)
+		if !can {
+			return ok(Replayed{Reason: null("its connector is not configured, or cannot replay")})
+		}
+		ctx, cancel := context.WithTimeout(ctx, a.limits.Request)
+		defer cancel()
+		reason := ""
+		if err := again.Replay(ctx, m); err != nil {
+			a.log.WarnContext(ctx, "a kept message was not understood again", "connector", m.Connector, "message", m.ID, "error", err.Error())
+			reason = replayFailed(err)
+		}
+		if err := a.book.Replayed(ctx, m.ID, a.instant(), reason); err != nil {
+			return nil, err
+		}
+		return ok(Replayed{OK: reason == "", Reason: null(reason)})
+	})
+}
+
+// replayFailed says in words why a message was not understood again, without
+// what is in it.
+func replayFailed(err error) string {
+	var f *callback.Fault
+	var owed *connectors.Owed
+	switch {
+	case errors.As(err, &f) && f.Detail != "":
+		return string(f.Code) + ": " + f.Detail
+	case errors.As(err, &f):
+		return string(f.Code)
+	case errors.As(err, &owed):
+		return string(owed.Code) + ": " + owed.Detail
+	case errors.Is(err, book.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return "it could not be done right now"
+	}
+	return "it was not understood: see the log"
+}
