@@ -81,3 +81,5 @@ for (const form of document.querySelectorAll("[data-filters]")) {
 
 // On a phone the filters make room for what they filter.
 if (matchMedia("(max-width: 44rem)").matches) document.querySelector("[data-filter-box]")?.removeAttribute("open");
+
+root.dataset.ready = ""; // the keys work from here on

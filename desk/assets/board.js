@@ -4,6 +4,7 @@ import { changes } from "./live.js";
 import { ask, element, nameOf, openDialog, refuse, send, explain, toast } from "./command.js";
 import { paint } from "./time.js";
 import { restore } from "./draft.js";
+import { morph } from "./refresh.js";
 
 const board = document.querySelector("[data-board]");
 const filters = new URLSearchParams(board.dataset.query);
@@ -22,6 +23,9 @@ index();
 
 // Where a card belongs among others: places sort as the API does.
 const insert = (stack, card) => {
+  const sorted = (a, b) => !a || !b || a.dataset.place < b.dataset.place;
+  if (card.parentElement === stack && sorted(card.previousElementSibling, card) && sorted(card, card.nextElementSibling)) return;
+  card.remove();
   const cards = stack.children;
   let low = 0, high = cards.length;
   while (low < high) {
@@ -31,34 +35,38 @@ const insert = (stack, card) => {
   stack.insertBefore(card, cards[low] || null);
 };
 
-// place puts a card where it belongs now, or takes it away.
-const place = (card) => {
-  const old = cardOf(card.dataset.id);
-  if (old && Number(old.dataset.version) > Number(card.dataset.version)) return;
-  const had = old?.contains(document.activeElement);
+// place puts a card where it belongs now, or takes it away. A card that is there already stays the same element, so that
+// whoever has it under the mouse or in focus keeps it.
+const place = (next) => {
+  let card = cardOf(next.dataset.id);
+  if (card && Number(card.dataset.version) > Number(next.dataset.version)) return;
+  const had = card?.contains(document.activeElement), from = card?.closest(".cell");
+  if (card) morph(card, next); else card = next;
   const cell = cells.get(keyOf(laneOf(card), card.dataset.status));
-  old?.remove();
   if (!open.includes(card.dataset.status)) {
     const lane = [...board.querySelectorAll(".lane")].find((l) => l.dataset.lane === laneOf(card));
     const closed = lane?.querySelector("[data-closed]");
     card.draggable = false;
-    closed?.prepend(card);
+    if (!closed) card.remove();
+    else if (card.parentElement !== closed) closed.prepend(card);
     while (closed && closed.children.length > 30) closed.lastElementChild.remove();
   } else if (!cell) {
     location.reload(); // a lane that was not there
   } else if (!cell.dataset.next || card.dataset.place <= cell.dataset.last) {
     insert(cell.querySelector(".stack"), card);
-  } // else it comes with those that are not loaded yet
-  if (old) card.classList.add("flash");
+  } else card.remove(); // it comes with those that are not loaded yet
+  if (from && from !== card.closest(".cell")) card.classList.add("flash");
   paint(card);
-  if (had && card.isConnected) card.focus();
-  if (card.isConnected) more(cell);
+  if (had && card.isConnected && !card.contains(document.activeElement)) card.focus();
+  more(cell);
+  more(from);
 };
 
 const more = (cell) => {
   if (!cell) return;
   const shown = cell.querySelector(".stack").children.length, count = Number(cell.dataset.count);
   const button = cell.querySelector("[data-more]");
+  if (!button) return; // what is closed has none
   button.hidden = !cell.dataset.next || count <= shown;
   button.firstElementChild.textContent = Math.max(count - shown, 0);
 };

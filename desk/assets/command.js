@@ -158,7 +158,8 @@ const submit = async (form, submitter) => {
   const same = JSON.stringify([url, body]);
   if (form.intent?.same !== same) form.intent = { same, key: newKey() };
   form.dataset.busy = "1";
-  const a = await send(url, body, { key: form.intent.key, match: form.dataset.match || "" });
+  let a = await send(url, body, { key: form.intent.key, match: form.dataset.match || "" });
+  if (a.status === 412) a = await outdated(form, url, a);
   delete form.dataset.busy;
   if (!unknown(a)) form.intent = null;
   if (a.ok) {
@@ -176,6 +177,15 @@ const submit = async (form, submitter) => {
   const shown = form.isConnected ? form : null;
   if (shown) await refuse(shown, a);
   else toast((await explain(a)).map((s) => s.textContent ?? s).join(""), "late");
+};
+
+// outdated learns what a callback is now that it is no longer what the form was made for: the next press goes by that.
+const outdated = async (form, url, a) => {
+  const now = await ask("GET", url.split("/").slice(0, 4).join("/"));
+  if (!now.ok) return a;
+  form.dataset.match = now.body.version;
+  const closed = ["completed", "cancelled"].includes(now.body.status);
+  return closed ? { ok: false, status: 409, body: { code: "closed", rule: "R09" } } : a;
 };
 
 // claimNext claims the first that is still to be had.
@@ -217,6 +227,7 @@ export const start = () => {
     if (preset) choose(preset);
   });
   openDialog(location.hash.slice(1));
+  addEventListener("hashchange", () => openDialog(location.hash.slice(1)));
 };
 
 // openDialog opens one of the page's dialogs by its id.

@@ -6,7 +6,7 @@ import { clock, now } from "./time.js";
 const banner = document.getElementById("offline");
 const hiddenFor = 30_000, lookEvery = 30_000, lookPatience = 8_000;
 
-let source = null, lastEventID = "", retry = 0, timer = 0, offline = false, heard = now();
+let source = null, lastEventID = "", opened = false, retry = 0, timer = 0, offline = false, heard = now();
 
 // Listen for "callback" (detail: the callback without anything personal), and for "reset": look at everything again.
 export const changes = new EventTarget();
@@ -31,7 +31,16 @@ const close = () => {
 const open = () => {
   close();
   source = new EventSource("/v1/stream" + (lastEventID ? "?last_event_id=" + encodeURIComponent(lastEventID) : ""));
-  source.onopen = () => { retry = 0; heard = now(); setOffline(false); };
+  // Where nothing was heard yet, there is nothing to go on from: whatever happened in between is looked for.
+  const blind = opened && !lastEventID;
+  source.onopen = () => {
+    retry = 0;
+    opened = true;
+    heard = now();
+    clearTimeout(timer);
+    if (blind && !offline) tell("reset");
+    setOffline(false);
+  };
   source.addEventListener("callback", (e) => {
     lastEventID = e.lastEventId;
     heard = now();

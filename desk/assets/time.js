@@ -9,7 +9,13 @@ export const now = () => Date.now() + skew;
 // setNow takes what an answer that just came says of the server's clock.
 export const setNow = (instant) => { skew = Date.parse(instant) - Date.now(); };
 
-export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+// Some browsers still give zones the names that they had once.
+const renamed = {
+  "Asia/Calcutta": "Asia/Kolkata", "Asia/Katmandu": "Asia/Kathmandu", "Asia/Saigon": "Asia/Ho_Chi_Minh", "Asia/Rangoon": "Asia/Yangon",
+  "Europe/Kiev": "Europe/Kyiv", "America/Buenos_Aires": "America/Argentina/Buenos_Aires", "Atlantic/Faeroe": "Atlantic/Faroe",
+};
+const local = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+export const zone = renamed[local] || local;
 
 // words and short say how long something is, like words.go does.
 const many = (n, unit) => (n === 1 ? "1 " + unit : `${n} ${unit}s`);

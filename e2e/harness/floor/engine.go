@@ -41,6 +41,13 @@ func (e *Engine) SetAway(away bool) {
 	e.away = away
 }
 
+// tell gives it a clock.
+func (e *Engine) tell(now func() time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now = now
+}
+
 // enter locks it, unless it is away.
 func (e *Engine) enter() error {
 	e.mu.Lock()

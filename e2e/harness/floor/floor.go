@@ -51,6 +51,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Engine goes on with what another floor had, as after a restart.
 	Engine *Engine
+	// Shift is by how much the clock is moved from the beginning.
+	Shift time.Duration
 	// Change alters the options of the API before it is made.
 	Change func(*api.Options)
 }
@@ -60,7 +62,7 @@ const tick = 20 * time.Millisecond
 
 // Open opens a floor. Close it.
 func Open(ctx context.Context, o Options) (*Floor, error) {
-	f := &Floor{Config: o.Config, done: make(chan struct{})}
+	f := &Floor{Config: o.Config, shift: o.Shift, done: make(chan struct{})}
 	if f.Config == nil {
 		f.Config = config.Builtin()
 	}
@@ -77,7 +79,7 @@ func Open(ctx context.Context, o Options) (*Floor, error) {
 	if f.Engine = o.Engine; f.Engine == nil {
 		f.Engine = &Engine{runs: map[string]*run{}}
 	}
-	f.Engine.now = f.Now
+	f.Engine.tell(f.Now)
 	options := api.Options{
 		Book: f.Store, Engine: f.Engine, Auditor: auditor{}, Drafts: serve.Drafts(f.Config), DevTokens: true, Listen: "127.0.0.1:0", Sessions: f,
 		Config: api.Config{Organization: f.Config.Organization, Policies: f.Config.Policies, Tiers: f.Config.Tiers},
@@ -134,6 +136,13 @@ func (f *Floor) Now() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return time.Now().Add(f.shift)
+}
+
+// Shift is by how much the clock was moved.
+func (f *Floor) Shift() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.shift
 }
 
 // Move moves the clock on, from one instant at which something is due to the
