@@ -1,4 +1,4 @@
-package e2e_test
+package e2e
 
 import (
 	"testing"
@@ -6,13 +6,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/desk/browser"
+	chromium "ringback/desk/browser"
 )
 
 // somebody opens a window, signs in by choosing who to be, and is at My work.
-func (d *desk) somebody(t *testing.T, as string, look browser.Look) *browser.Window {
+func (d *desk) somebody(t *testing.T, as string, look chromium.Look) *chromium.Window {
 	t.Helper()
-	w := browser.Open(t, d.base, look)
+	w := chromium.Open(t, d.base, look)
 	w.Go("/")
 	w.At("^/sign-in$")
 	require.Empty(t, w.Axe(), "the page of the sign-in")
@@ -23,7 +23,7 @@ func (d *desk) somebody(t *testing.T, as string, look browser.Look) *browser.Win
 }
 
 // promiseInBrowser fills the page of a new callback and promises it.
-func promiseInBrowser(w *browser.Window, policy, name, phone string) (id string) {
+func promiseInBrowser(w *chromium.Window, policy, name, phone string) (id string) {
 	w.Choose("#policy", policy)
 	w.Fill("#name", name)
 	w.Fill("#phone", phone)
@@ -39,9 +39,9 @@ func promiseInBrowser(w *browser.Window, policy, name, phone string) (id string)
 // program that one tries first.
 func TestR01ToR12_ThreePeopleInThreeWindows(t *testing.T) {
 	d := openDesk(t, 4*time.Second)
-	associate := d.somebody(t, "assoc1", browser.Look{})
-	supervisor := d.somebody(t, "sup1", browser.Look{})
-	manager := d.somebody(t, "mgr1", browser.Look{Dark: true})
+	associate := d.somebody(t, "assoc1", chromium.Look{})
+	supervisor := d.somebody(t, "sup1", chromium.Look{})
+	manager := d.somebody(t, "mgr1", chromium.Look{Dark: true})
 
 	// R01: first a live transfer. A supervisor is free and is reserved, but it fails: that is recorded.
 	associate.Click("nav.menu a[href='/new']")

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/callback"
-	"ringback/desk/browser"
+	chromium "ringback/desk/browser"
 	"ringback/e2e/harness/process"
 	"ringback/engine/embedded/freeport"
 )
@@ -36,7 +36,7 @@ var programs struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	browser.Close()
+	chromium.Close()
 	if programs.dir != "" {
 		_ = os.RemoveAll(programs.dir)
 	}
