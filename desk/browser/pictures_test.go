@@ -54,6 +54,9 @@ func TestPictures(t *testing.T) {
 			{"", browser.Look{Width: 1440, Height: 900}}, {"-dark", browser.Look{Width: 1440, Height: 900, Dark: true}},
 			{"-phone", browser.Look{Width: 390, Height: 780}}, {"-phone-dark", browser.Look{Width: 390, Height: 780, Dark: true}},
 		} {
+			if look.suffix == "-phone-dark" && !slices.Contains([]string{"work", "board", "callback", "new", "reports"}, p.name) {
+				continue
+			}
 			w := h.window(p.as, path, look.Look)
 			if p.opened != "" {
 				w.Click(p.opened)
@@ -93,9 +96,17 @@ func small(t *testing.T, picture []byte) []byte {
 		}
 		return slices.Compare(a[:], b[:])
 	})
+	// Most of the colours are those of the edges of letters: one that is like another is left out.
+	const colours, alike = 64, 24 * 24
 	var palette color.Palette
-	for _, c := range most[:min(len(most), 48)] {
-		palette = append(palette, color.RGBA{c[0], c[1], c[2], 255})
+	for _, c := range most {
+		if len(palette) < colours && !slices.ContainsFunc(palette, func(p color.Color) bool {
+			q := p.(color.RGBA)
+			r, g, b := int(c[0])-int(q.R), int(c[1])-int(q.G), int(c[2])-int(q.B)
+			return r*r+g*g+b*b < alike && seen[c] < 2000
+		}) {
+			palette = append(palette, color.RGBA{c[0], c[1], c[2], 255})
+		}
 	}
 	out := image.NewPaletted(bounds, palette)
 	nearest := map[rgb]uint8{}
