@@ -89,9 +89,9 @@ func (v *visit) tell(e api.Entry, p *api.Policy) *told {
 		callback.TypeAttempted, callback.TypeNoted, callback.TypeReassigned, callback.TypeReleased, callback.TypeTagged,
 		callback.TypeUntagged, callback.TypeCancelled:
 		t.Tone = toneCalm
-	}
-	if e.Type == "delivery_owed" {
+	case callback.TypeDeliveryOwed:
 		t.Tone = toneWarn
+	case callback.TypeDelivered:
 	}
 	return t
 }
@@ -145,9 +145,19 @@ func (f fact) sentence(e api.Entry, p *api.Policy) template.HTML {
 			return say("Back in the queue: %s had not started in time", f.name("from"))
 		}
 		return say("Put back in the queue")
+	case callback.TypeDelivered:
+		return say("Delivered to %s", f.destination())
+	case callback.TypeDeliveryOwed:
+		return say("Still owed to %s", f.destination())
 	case callback.TypeHeld:
+		if f.is("clock_runs") {
+			return say("Affected by a system outage")
+		}
 		return say("Stopped the clock until %s; then due at %s", f.clock("until"), f.clock("due_at"))
 	case callback.TypeResumed:
+		if f.is("clock_kept") {
+			return say("The system outage is over")
+		}
 		return say("The clock goes on: due at %s", f.clock("due_at"))
 	case callback.TypeRescheduled:
 		return say("The customer asked for %s; due at %s", f.clock("scheduled_for"), f.clock("due_at"))
@@ -203,12 +213,7 @@ func (f fact) completed(p *api.Policy) template.HTML {
 
 // other tells what later releases of the timeline may hold, in its own words.
 func (f fact) other(e api.Entry) template.HTML {
-	switch e.Type {
-	case "delivered":
-		return say("Delivered to %s", f.destination())
-	case "delivery_owed":
-		return say("Still owed to %s", f.destination())
-	case "erased":
+	if e.Type == "erased" {
 		return say("The customer's data was erased")
 	}
 	return say("%s", title(e.Type))
