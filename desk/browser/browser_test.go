@@ -1,6 +1,8 @@
 package browser_test
 
 import (
+	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -63,11 +65,11 @@ func (h *house) promise(change ...func(object)) string {
 	return id
 }
 
-// named promises a callback to somebody of this name.
+// named promises a callback to somebody of this name, with a number of their own.
 func (h *house) named(name string) string {
 	h.tb.Helper()
 	return h.promise(func(b object) {
-		b["customer"] = object{"name": name, "phone": "+919876543210", "time_zone": "Asia/Kolkata"}
+		b["customer"] = object{"name": name, "phone": fmt.Sprintf("+9198%08d", crc32.ChecksumIEEE([]byte(name))%100_000_000), "time_zone": "Asia/Kolkata"}
 	})
 }
 
