@@ -38,10 +38,11 @@ type (
 	}
 	// HoldSpan is a time for which the clock stood still.
 	HoldSpan struct {
-		From  callback.Instant `json:"from"`
-		To    callback.Instant `json:"to" doc:"when it went on, or will at the latest"`
-		Actor string           `json:"actor" doc:"who stopped it"`
-		Over  bool             `json:"over"`
+		From   callback.Instant `json:"from"`
+		To     callback.Instant `json:"to" doc:"when it went on, or will at the latest"`
+		Actor  string           `json:"actor" doc:"who stopped it"`
+		Outage *string          `json:"outage" doc:"the outage for which it was (R23); null: none"`
+		Over   bool             `json:"over"`
 	}
 	// Promise is what one tier owed, and what became of it (CONTRACT §4, stats).
 	Promise struct {
@@ -155,17 +156,20 @@ func (r *retelling) hear(e callback.Event) {
 	case *callback.Rescheduled:
 		r.begin(r.tier, f.For)
 	case *callback.Held:
-		r.holds = append(r.holds, HoldSpan{From: e.At, To: f.Until, Actor: e.Actor})
+		if f.ClockRuns {
+			return // linked to an outage that lets the clock be (R23)
+		}
+		r.holds = append(r.holds, HoldSpan{From: e.At, To: f.Until, Actor: e.Actor, Outage: null(f.Outage)})
 		r.left = f.Remaining
 		r.standStill()
 	case *callback.Resumed:
 		n := len(r.holds)
-		if n == 0 {
+		if n == 0 || f.ClockKept {
 			return
 		}
 		h := &r.holds[n-1]
 		h.Over = true
-		if e.Actor != callback.ActorClock {
+		if f.By != callback.ActorClock {
 			h.To = e.At
 		} // else it went on when it was to, whoever looked late (R02)
 		r.standStill()

@@ -113,3 +113,30 @@ func TestDeadlineAfterContactAndTheEnd(t *testing.T) {
 	require.Nil(t, closed.at("next"))
 	d.get("sup1", "/v1/callbacks/"+unknownID+"/deadline").refused(404, "not_found", "")
 }
+
+func TestR23_DeadlineThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, hold := range map[string]bool{"held": true, "running": false} {
+		d := newDesk(t, office, func(o *api.Options) {
+			p := *o.Config.Policies["supervisor-callback"]
+			p.Outage.Hold, p.HoldMax = hold, callback.Duration(2*time.Hour)
+			o.Config.Policies["supervisor-callback"] = &p
+		})
+		outage := d.post("mgr1", "/v1/outages", object{"lob": "trains"}).want(201).str("id")
+		id := d.create(func(b object) { b["lob"] = "trains" })
+		r := d.get("sup1", "/v1/callbacks/"+id+"/deadline").want(200)
+		segments := spans(t, r.at("segments"))
+		due := r.str("due_at")[11:16]
+		require.Equal(t, due, segments[len(segments)-1].To, name)
+		holds, _ := r.at("holds").([]any)
+		if !hold {
+			require.Equal(t, "13:30", due)
+			require.Empty(t, holds)
+			continue
+		}
+		require.Equal(t, "15:00", due, "an hour after the longest hold")
+		require.Len(t, holds, 1)
+		span, _ := holds[0].(map[string]any)
+		require.Equal(t, outage, span["outage"])
+	}
+}

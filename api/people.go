@@ -49,6 +49,7 @@ type Me struct {
 	Queues   []string  `json:"queues"`
 	Roles    []string  `json:"roles"`
 	Scopes   []string  `json:"scopes" doc:"of a system's key"`
+	May      []string  `json:"may" enum:"create,command,oversee,audit,administer" doc:"what the caller may do beside what a callback's own allowed says; oversee: outages, and deliveries of others"`
 	Presence *Presence `json:"presence"`
 }
 
@@ -163,7 +164,7 @@ func personAs(p *book.Person, present Presence) Person {
 func (a *API) me(ctx context.Context, r *request) (*answer, error) {
 	s := r.who.Staff
 	if s == nil {
-		return ok(Me{ID: r.who.ID, Name: r.who.ID, Queues: []string{}, Roles: []string{}, Scopes: list(r.who.Scopes)})
+		return ok(Me{ID: r.who.ID, Name: r.who.ID, Queues: []string{}, Roles: []string{}, Scopes: list(r.who.Scopes), May: a.mayDo(r.who)})
 	}
 	present, err := a.presences(ctx)
 	if err != nil {
@@ -171,8 +172,25 @@ func (a *API) me(ctx context.Context, r *request) (*answer, error) {
 	}
 	p := presenceIn(present, s.ID)
 	return ok(Me{
-		ID: s.ID, Name: s.Name, Tier: null(s.Tier), Queues: list(s.Queues), Roles: list(s.Roles), Scopes: list(r.who.Scopes), Presence: &p,
+		ID: s.ID, Name: s.Name, Tier: null(s.Tier), Queues: list(s.Queues), Roles: list(s.Roles), Scopes: list(r.who.Scopes), May: a.mayDo(r.who), Presence: &p,
 	})
+}
+
+// mayDo is what somebody may do beside what a callback's own allowed says.
+func (a *API) mayDo(who Principal) []string {
+	may := []string{}
+	for _, m := range []struct {
+		word string
+		err  error
+	}{
+		{"create", who.may(accessCreate)}, {"command", who.may(accessCommand)}, {"oversee", a.mayOversee(who, "")},
+		{"audit", who.may(accessAudit)}, {"administer", who.may(accessAdmin)},
+	} {
+		if m.err == nil {
+			may = append(may, m.word)
+		}
+	}
+	return may
 }
 
 func (a *API) setPresence(ctx context.Context, r *request) (*answer, error) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -227,4 +228,21 @@ func TestR11_ABreachByTheClockSaysWhen(t *testing.T) {
 	d.clock.move(time.Hour)
 	d.command("sup1", second, "claim", nil).refused(403, "not_your_queue", "R04")
 	d.command("mgr1", second, "claim", nil).want(http.StatusOK)
+}
+
+// What the API says that somebody may do is what it lets them do.
+func TestMeSaysWhatOneMayDo(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.sup1HasRoles(t)
+	for who, may := range map[string][]any{
+		"agent1": {"create", "command"}, "sup1": {"create", "command"}, "mgr1": {"create", "command", "oversee"},
+		"admin1": {"create", "command", "oversee", "administer"}, "audit1": {"audit"}, "both1": {"audit"},
+	} {
+		require.Equal(t, may, d.get(who, "/v1/me").want(200).at("may"), who)
+		oversees := d.post(who, "/v1/outages", object{"lob": "trains"}).status == http.StatusCreated
+		require.Equal(t, slices.Contains(may, any("oversee")), oversees, who)
+		administers := d.get(who, "/v1/keys").status == http.StatusOK
+		require.Equal(t, slices.Contains(may, any("administer")), administers, who)
+	}
 }
