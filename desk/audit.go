@@ -24,7 +24,7 @@ type auditPage struct {
 
 // mustAudit refuses everybody but auditors, as the API would.
 func (v *visit) mustAudit() error {
-	if v.Is("auditor") {
+	if v.MayDo("audit") {
 		return nil
 	}
 	rule := "R24"

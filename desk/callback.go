@@ -3,6 +3,7 @@ package desk
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"ringback/api"
@@ -29,7 +30,8 @@ type callbackPage struct {
 	Candidates []api.Person
 	// NextStep is the next rung of the ladder; nil: there is none.
 	NextStep *api.Step
-	Owed     []owed
+	// Deliveries are how things stand with each other system.
+	Deliveries []delivered
 	// CustomerZone is the customer's own; nil: not known.
 	CustomerZone *time.Location
 }
@@ -47,13 +49,18 @@ type reasonChoice struct {
 	Unless string
 }
 
-// owed is what another system has not got yet, or has.
-type owed struct {
-	To        string
-	At        callback.Instant
-	Why       string
-	Delivered bool
+// delivered is how things stand with one other system.
+type delivered struct {
+	To      string
+	Tone    tone
+	Word    string
+	Why     string
+	At      callback.Instant
+	NextTry callback.Instant
 }
+
+// NoDetail is where a debt has no words of its own.
+func (p *callbackPage) NoDetail() *string { return nil }
 
 // callback is the page of one callback.
 func (v *visit) callback() error {
@@ -82,6 +89,9 @@ func (v *visit) callback() error {
 	slices.Reverse(p.Notes)
 	p.read(t.Items, v)
 	p.climb()
+	if err := p.deliveries(v); err != nil {
+		return err
+	}
 	if err := p.askFor(v); err != nil {
 		return err
 	}
@@ -107,7 +117,6 @@ func dispositions() []string {
 // read takes from the timeline what the page says besides.
 func (p *callbackPage) read(entries []api.Entry, v *visit) {
 	summarized := false
-	latest := map[string]int{}
 	for _, e := range entries {
 		p.Timeline = append(p.Timeline, v.tell(e, p.Deadline.Policy))
 		f := fact{v.Frame, e.Data}
@@ -119,17 +128,6 @@ func (p *callbackPage) read(entries []api.Entry, v *visit) {
 		case string(callback.TypeAttempted):
 			if f.str("disposition") != string(callback.Reached) {
 				p.Unreached++
-			}
-		case "delivered", "delivery_owed":
-			o := owed{To: f.destination(), At: e.At, Why: f.str("detail"), Delivered: e.Type == "delivered"}
-			if o.Why == "" {
-				o.Why = title(f.str("code"))
-			}
-			if i, known := latest[o.To]; known {
-				p.Owed[i] = o
-			} else {
-				latest[o.To] = len(p.Owed)
-				p.Owed = append(p.Owed, o)
 			}
 		}
 	}
@@ -148,6 +146,34 @@ func (p *callbackPage) read(entries []api.Entry, v *visit) {
 			p.Reasons = append(p.Reasons, choice)
 		}
 	}
+}
+
+// deliveries asks how things stand with other systems: the last of each.
+func (p *callbackPage) deliveries(v *visit) error {
+	var all api.Deliveries
+	if err := v.get("/v1/deliveries", url.Values{"callback": {p.ID}, "limit": {"200"}}, &all); err != nil {
+		return err
+	}
+	for _, d := range all.Items {
+		i := slices.IndexFunc(p.Deliveries, func(o delivered) bool { return o.To == d.Destination })
+		is := delivered{To: d.Destination, Tone: toneGood, Word: "Has everything", At: d.SettledAt}
+		switch d.State {
+		case "owed":
+			is = delivered{To: d.Destination, Tone: toneWarn, Word: "Owed", At: d.FirstAt, Why: owedWhy(text(d.Code), text(d.Detail)), NextTry: d.NextTryAt}
+		case "trying":
+			is = delivered{To: d.Destination, Tone: toneCalm, Word: "On its way", At: d.FirstAt}
+		case "waived":
+			is = delivered{To: d.Destination, Tone: toneQuiet, Word: "Given up", At: d.SettledAt}
+		}
+		switch {
+		case i < 0:
+			p.Deliveries = append(p.Deliveries, is)
+		case is.Tone == toneWarn: // what is owed is what there is to know
+			p.Deliveries[i] = is
+		}
+	}
+	slices.SortFunc(p.Deliveries, func(a, b delivered) int { return strings.Compare(a.To, b.To) })
+	return nil
 }
 
 // climb draws the ladder.

@@ -89,6 +89,10 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("GET /favicon.ico", s.assets.favicon)
 	mux.HandleFunc("POST /policies", s.visited((*visit).policiesChecked))
 	for pattern, serve := range map[string]handler{
+		"GET /systems":                 (*visit).systems,
+		"GET /outages":                 (*visit).outagesShown,
+		"GET /people":                  (*visit).peopleShown,
+		"GET /people/{id}":             (*visit).person,
 		"GET /policies":                (*visit).policiesShown,
 		"GET /{$}":                     (*visit).work,
 		"GET /board":                   (*visit).board,

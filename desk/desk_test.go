@@ -149,7 +149,7 @@ var pages = []string{
 	"/", "/board", "/board?lanes=tier", "/board?lanes=queue&queue=Managers+-+RM", "/activities", "/activities?status=queued&status=claimed&sort=-requested_at",
 	"/new", "/new?policy=purchasing-escalation", "/tags", "/wallboard", "/wallboard?bare=1", "/policies", "/search", "/search?q=asha", "/search?q=nobody", "/help",
 	"/reports", "/reports?days=7&zone=Asia%2FKolkata&tier=manager", "/reports?from=2026-01-01&to=2026-01-31", "/reports/rows", "/reports/rows?result=missed&weekday=1&hour=9",
-	"/callbacks/{id}", "/callbacks/{id}/customer", "/callbacks/{id}/promised",
+	"/systems", "/outages", "/callbacks/{id}", "/callbacks/{id}/customer", "/callbacks/{id}/promised",
 }
 
 var everybody = []string{"assoc1", "agent1", "sup1", "mgr1", "exec1", "aud1", "admin1"}
@@ -315,7 +315,7 @@ func TestLinksResolve(t *testing.T) {
 				for _, name := range []string{"href", "src"} {
 					link, has := attribute(n, name)
 					link, fragment, _ := strings.Cut(link, "#")
-					if !has || !strings.HasPrefix(link, "/") || looked[link] || strings.HasPrefix(link, "/audit") && as != "aud1" {
+					if !has || !strings.HasPrefix(link, "/") || looked[link] || strings.HasPrefix(link, "/audit") && as != "aud1" || strings.HasPrefix(link, "/people") {
 						continue
 					}
 					looked[link] = true
@@ -366,7 +366,7 @@ func TestScriptsImportOnlyWhatIsThere(t *testing.T) {
 	s := h.page("sup1", "/board")
 	prefix := regexp.MustCompile(`/assets/[0-9a-f]{12}/`).FindString(s.body)
 	imported := regexp.MustCompile(`(?:from|import\()\s*"\./([a-z]+\.js)"`)
-	for _, name := range []string{"app.js", "board.js", "activities.js", "new.js", "tags.js", "audit.js", "policies.js"} {
+	for _, name := range []string{"app.js", "board.js", "activities.js", "new.js", "tags.js", "audit.js", "policies.js", "people.js"} {
 		script := h.get("", prefix+name)
 		require.Equal(t, http.StatusOK, script.status, name)
 		require.Equal(t, "text/javascript; charset=utf-8", script.header.Get("Content-Type"))
@@ -702,4 +702,47 @@ func TestPolicyDrafts(t *testing.T) {
 	require.Contains(t, html.UnescapeString(bad.body), "tat: soon", "what was typed is still there")
 	require.Equal(t, http.StatusForbidden, post(draft, "Sec-Fetch-Site", "cross-site").status)
 	require.Equal(t, len(h.Config.Policies), strings.Count(h.page("mgr1", "/policies").body, `class="ladder-drawing"`))
+}
+
+// People and keys are for administrators.
+func TestPeople(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.busy()
+	for _, path := range []string{"/people", "/people/sup1"} {
+		require.Equal(t, http.StatusForbidden, h.get("mgr1", path).status, path)
+		require.Equal(t, http.StatusForbidden, h.get("aud1", path).status, path)
+	}
+	require.NotContains(t, h.page("mgr1", "/").body, `href="/people"`)
+	require.NoError(t, h.Do(t.Context(), "admin1", http.MethodPost, "/v1/keys", object{
+		"name": "servicebench", "scopes": []string{"intake"}, "expires_at": h.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+	}, nil))
+	for _, path := range []string{"/people", "/people?gone=1", "/people/sup1", "/people/aud1"} {
+		s := h.page("admin1", path)
+		s.wellFormed(path)
+		s.safe(path)
+	}
+	list := h.page("admin1", "/people").body
+	for _, s := range h.Staff() {
+		require.Contains(t, list, `href="/people/`+s.ID+`"`)
+	}
+	require.Contains(t, list, "servicebench")
+	require.Contains(t, h.page("admin1", "/people/sup1").body, `value="Supervisors - RM" checked`)
+	require.Equal(t, http.StatusNotFound, h.get("admin1", "/people/nobody").status)
+}
+
+// R23: an outage is on everybody's desk, whatever page they are on.
+func TestR23OutagesAreOnEveryPage(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.NoError(t, h.Do(t.Context(), "mgr1", http.MethodPost, "/v1/outages", object{"lob": "flights", "words": "Bookings are <down>"}, nil))
+	for _, as := range []string{"assoc1", "sup1", "aud1"} {
+		for _, path := range []string{"/", "/new", "/board", "/reports"} {
+			s := h.page(as, path)
+			s.wellFormed(path)
+			require.Contains(t, s.body, "Bookings are &lt;down&gt;", "%s for %s", path, as)
+		}
+	}
+	require.Contains(t, h.page("mgr1", "/outages").body, `data-command="declare-outage"`)
+	require.NotContains(t, h.page("sup1", "/outages").body, `data-command="declare-outage"`)
 }

@@ -26,6 +26,8 @@ type Frame struct {
 	// Me is who looks; nobody on the page of a problem that came before.
 	Me      api.Me
 	SignOut string
+	// Outages are those that go on: everybody is told how to handle customers (R23).
+	Outages []api.Outage
 	// Theme is "light" or "dark" where somebody chose one.
 	Theme string
 	// Zone is the viewer's, as their browser told last; UTC before it did.
@@ -67,8 +69,16 @@ func (v *visit) begin() error {
 	for i := range v.staff {
 		v.people[v.staff[i].ID] = &v.staff[i]
 	}
+	var outages api.Outages
+	if err := v.get("/v1/outages", url.Values{"active": {"true"}}, &outages); err != nil {
+		return err
+	}
+	v.Outages = outages.Items
 	return nil
 }
+
+// Everybody is who works here.
+func (f *Frame) Everybody() []api.Person { return f.staff }
 
 // policies asks what kinds of callbacks there are.
 func (v *visit) policies() ([]api.Policy, error) {
@@ -95,7 +105,7 @@ func (f *Frame) PolicyTitle(name string) string {
 func (f *Frame) Is(role string) bool { return slices.Contains(f.Me.Roles, role) }
 
 // Commands tells whether the viewer may give any: auditors may not.
-func (f *Frame) Commands() bool { return f.Me.ID != "" && !f.Is("auditor") }
+func (f *Frame) Commands() bool { return f.MayDo("command") }
 
 // Name is what a person, or whatever acted, is called.
 func (f *Frame) Name(id string) string {

@@ -28,6 +28,8 @@ func parsePages(a *assets) (map[string]*page, error) {
 		"modules":      func() []string { return sharedModules },
 		"title":        title,
 		"capital":      capital,
+		"why":          func(code string, detail *string) string { return owedWhy(code, text(detail)) },
+		"lasted":       lasted,
 		"percent":      percent,
 		"statuses":     func() []string { return append(slices.Clone(openStatuses), "completed", "cancelled") },
 		"sortBy":       sortBy,

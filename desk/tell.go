@@ -145,18 +145,17 @@ func (f fact) sentence(e api.Entry, p *api.Policy) template.HTML {
 			return say("Back in the queue: %s had not started in time", f.name("from"))
 		}
 		return say("Put back in the queue")
-	case callback.TypeDelivered:
-		return say("Delivered to %s", f.destination())
-	case callback.TypeDeliveryOwed:
-		return say("Still owed to %s", f.destination())
 	case callback.TypeHeld:
-		if f.is("clock_runs") {
-			return say("Affected by a system outage")
+		if f.str("outage") != "" {
+			if f.is("clock_runs") {
+				return say("Linked to an outage; the clock goes on")
+			}
+			return say("Linked to an outage: the clock stands still, until %s at the latest", f.clock("until"))
 		}
 		return say("Stopped the clock until %s; then due at %s", f.clock("until"), f.clock("due_at"))
 	case callback.TypeResumed:
-		if f.is("clock_kept") {
-			return say("The system outage is over")
+		if f.str("outage") != "" {
+			return say("The outage is over: due at %s", f.clock("due_at"))
 		}
 		return say("The clock goes on: due at %s", f.clock("due_at"))
 	case callback.TypeRescheduled:
@@ -169,8 +168,29 @@ func (f fact) sentence(e api.Entry, p *api.Policy) template.HTML {
 		return f.completed(p)
 	case callback.TypeCancelled:
 		return say("Cancelled: the customer withdrew")
+	case callback.TypeDelivered:
+		return f.delivered()
+	case callback.TypeDeliveryOwed:
+		return say("Owed to %s: %s", f.str("destination"), owedWhy(f.str("code"), ""))
 	}
-	return f.other(e)
+	if e.Type == "erased" {
+		return say("The customer's data was erased")
+	}
+	return say("%s", title(e.Type))
+}
+
+func (f fact) delivered() template.HTML {
+	to := f.str("destination")
+	switch callback.DeliveredBy(f.str("by")) {
+	case callback.DeliveredByWaiving:
+		return say("What was owed to %s was given up", to)
+	case callback.DeliveredByHand:
+		return say("Copied to %s by hand", to)
+	case callback.DeliveredByConfirmed:
+		return say("%s has it: confirmed later", to)
+	case callback.DeliveredBySystem:
+	}
+	return say("%s has everything", to)
 }
 
 func (f fact) assigned() template.HTML {
@@ -209,21 +229,4 @@ func (f fact) completed(p *api.Policy) template.HTML {
 		return say("Completed: %s", reason)
 	}
 	return say("Closed without service: %s", reason)
-}
-
-// other tells what later releases of the timeline may hold, in its own words.
-func (f fact) other(e api.Entry) template.HTML {
-	if e.Type == "erased" {
-		return say("The customer's data was erased")
-	}
-	return say("%s", title(e.Type))
-}
-
-func (f fact) destination() string {
-	for _, name := range []string{"destination", "connector", "to", "system"} {
-		if s := f.str(name); s != "" {
-			return s
-		}
-	}
-	return "another system"
 }

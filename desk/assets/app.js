@@ -34,6 +34,12 @@ if (page && watches[page.dataset.watch]) {
   live.changes.addEventListener("reset", again);
 }
 
+// An outage concerns everybody, whatever page they are on.
+live.changes.addEventListener("callback", (e) => {
+  const { outage } = e.detail;
+  if (outage && !document.querySelector(`[data-outage="${outage}"]`)) refresh();
+});
+
 // What has come to be mine is said, not only shown.
 if (page?.dataset.watch === "work") {
   const mine = () => new Set([...document.querySelectorAll("#first[data-id], [aria-labelledby=mine-title] [data-id]")].map((e) => e.dataset.id));

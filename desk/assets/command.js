@@ -106,7 +106,8 @@ export const read = (form, submitter) => {
   for (const e of form.elements) {
     if (!e.name || e.disabled || ["submit", "button", "fieldset"].includes(e.type) || ((e.type === "radio" || e.type === "checkbox") && !e.checked)) continue;
     if (e.value.trim() === "") continue;
-    if ("instant" in e.dataset) put(e.name, instantOf(e.value, document.getElementById(e.dataset.instant)?.value || undefined));
+    if (e.type === "checkbox" && e.value === "true") put(e.name, true);
+    else if ("instant" in e.dataset) put(e.name, instantOf(e.value, document.getElementById(e.dataset.instant)?.value || undefined));
     else put(e.name, e.value);
   }
   if (submitter?.name) put(submitter.name, submitter.value);
@@ -146,7 +147,7 @@ export const refuse = async (form, a) => {
 const done = {
   create: "Promised.", claim: "Claimed: it is yours.", start: "In progress.", attempt: "The call is recorded.", note: "Saved.", escalate: "Escalated.",
   reassign: "Reassigned.", release: "Back in its queue.", hold: "The clock stands still.", resume: "The clock goes on.",
-  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", "customer-called": "Recorded.",
+  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", waive: "Written down.", retry: "It is tried again.", understand: "Read again.", "declare-outage": "Declared: everybody is told.", "end-outage": "Over: everything goes on.", "customer-called": "Recorded.",
 };
 
 const submit = async (form, submitter) => {
