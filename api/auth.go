@@ -205,31 +205,30 @@ type directory struct {
 	people map[string]*book.Staff
 	readAt time.Time
 	busy   bool
-	// changes counts what has been changed here: a reading that began before the
-	// last change does not show it.
-	changes int
+	// changed counts the changes made here; seen is how many of them people shows.
+	changed, seen int
 }
 
-// forget has the staff read again when they are next asked for.
+// forget has the staff read again when they are next asked for: what was read
+// before, or is being read, is not enough.
 func (d *directory) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.readAt = time.Time{}
-	d.changes++
+	d.changed++
 }
 
 // everybody returns the staff by id. The error says that they were never read.
 func (d *directory) everybody(ctx context.Context) (map[string]*book.Staff, error) {
 	d.mu.Lock()
 	people := d.people
-	stale := people == nil || d.now().Sub(d.readAt) >= directoryAge || d.now().Before(d.readAt)
-	changed := people != nil && d.readAt.IsZero()
-	if !stale || (people != nil && d.busy && !changed) {
+	current := people != nil && d.seen == d.changed
+	stale := d.now().Sub(d.readAt) >= directoryAge || d.now().Before(d.readAt)
+	if current && (!stale || d.busy) {
 		d.mu.Unlock()
 		return people, nil
 	}
 	d.busy = true
-	changes := d.changes
+	changed := d.changed
 	d.mu.Unlock()
 
 	reading, cancel := context.WithTimeout(ctx, directoryPatience)
@@ -243,12 +242,13 @@ func (d *directory) everybody(ctx context.Context) (map[string]*book.Staff, erro
 		return nil, err
 	}
 	if err != nil {
-		d.readAt = d.now().Add(directoryRetry - directoryAge)
+		d.readAt, d.seen = d.now().Add(directoryRetry-directoryAge), max(d.seen, changed)
 		return d.people, nil
 	}
-	if changes != d.changes && d.people != nil {
-		return d.people, nil // somebody who began later knows better
+	if changed < d.seen {
+		return d.people, nil // somebody has read more meanwhile
 	}
+	d.seen = changed
 	d.people, d.readAt = make(map[string]*book.Staff, len(staff)), d.now()
 	for i := range staff {
 		d.people[staff[i].ID] = &staff[i]

@@ -80,7 +80,7 @@ func (a *API) callbackOperations() []*operation {
 			summary: "Find callbacks",
 			doc: "Every filter narrows; several values of one, repeated or with commas, widen. " +
 				"A cursor binds sort and filters, not `limit`; an item whose sort key does not change meanwhile is given exactly once.",
-			query:   append(filterParams(true), listParams()...),
+			query:   append(filterParams(), listParams()...),
 			answers: []reply{{http.StatusOK, "one page", Page{}, ""}},
 			serve:   a.list,
 		},
@@ -174,9 +174,9 @@ func (a *API) filter(q *query) book.Filter {
 	return f
 }
 
-// filterParams are the parameters that narrow; text is only for lists.
-func filterParams(text bool) []*huma.Param {
-	params := []*huma.Param{
+// filterParams are the parameters that narrow a list, or the stream.
+func filterParams() []*huma.Param {
+	return []*huma.Param{
 		manyParam("id", "the callbacks themselves"),
 		manyParam("status", "where it stands", "scheduled", "queued", "claimed", "in_progress", "completed", "cancelled"),
 		manyParam("tier", "the tier that it is at now"),
@@ -191,11 +191,8 @@ func filterParams(text bool) []*huma.Param {
 		choiceParam("callback_required", "its policy's tag is on (R09, R10)", "true", "false"),
 		choiceParam("overdue", "past its promise at the last tier", "true", "false"),
 		timeParam("due_before", "promised before this instant"),
+		param("q", "words that all occur, as beginnings, in name, reference, phone, e-mail, reason, source, fields or notes"),
 	}
-	if text {
-		params = append(params, param("q", "words that all occur, as beginnings, in name, reference, phone, e-mail, reason, source, fields or notes"))
-	}
-	return params
 }
 
 func listParams() []*huma.Param {

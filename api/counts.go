@@ -43,7 +43,7 @@ func (a *API) countOperations() []*operation {
 	return []*operation{{
 		method: http.MethodGet, path: "/v1/counts", id: "counts", tag: "callbacks", access: accessRead, summary: "Count callbacks",
 		doc: "Of those that pass the filters of the list, which are counted and not read: grouped by up to three of their members.",
-		query: append(filterParams(true),
+		query: append(filterParams(),
 			manyParam("by", "grouped by", "status", "tier", "queue", "policy", "owner", "assignee")),
 		answers: []reply{{http.StatusOK, "the counts", Counts{}, ""}},
 		serve:   a.counts,

@@ -324,8 +324,8 @@ var (
 )
 
 // tagsOf reads the lists of entity tags of a header, each as its submatches of
-// entityTag; any: it says "*". False: it cannot be read.
-func tagsOf(values []string) (tags [][]string, any, ok bool) {
+// entityTag; every: it says "*". False: it cannot be read.
+func tagsOf(values []string) (tags [][]string, every, ok bool) {
 	whole := strings.Join(values, ",")
 	if strings.TrimSpace(whole) == "*" {
 		return nil, true, true
@@ -340,11 +340,11 @@ func ifMatch(r *http.Request, have int64) (int64, error) {
 	if len(values) == 0 {
 		return 0, nil
 	}
-	tags, any, ok := tagsOf(values)
+	tags, every, ok := tagsOf(values)
 	switch {
 	case !ok:
 		return 0, callback.Invalid("If-Match", `expected versions like "7", or *`)
-	case any:
+	case every:
 		return 0, nil
 	}
 	newest := int64(-1) // no callback has it
@@ -368,8 +368,8 @@ func ifNoneMatch(r *http.Request, version int64) bool {
 	if len(values) == 0 {
 		return false
 	}
-	tags, any, ok := tagsOf(values)
-	return ok && (any || slices.ContainsFunc(tags, func(m []string) bool { return `"`+m[2]+`"` == etag(version) }))
+	tags, every, ok := tagsOf(values)
+	return ok && (every || slices.ContainsFunc(tags, func(m []string) bool { return `"`+m[2]+`"` == etag(version) }))
 }
 
 // send gives the errand to the engine and settles it.

@@ -125,7 +125,7 @@ func (a *API) receive(ctx context.Context, r *request, path string) (*answer, er
 	if i < 0 {
 		return nil, refuse(callback.CodeNotFound, "", "this connector is not configured")
 	}
-	in := a.connectors[i].(connectors.Inbound) //nolint:errcheck,forcetypeassert // as it was found
+	in := a.connectors[i].(connectors.Inbound) // as it was found
 	if !a.inbound.allow(in.Name(), a.now()) {
 		return nil, refuse(callback.CodeRateLimited, "", "slow down a little")
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,11 +123,11 @@ func TestTheUseOfAKeyIsNotedOnceAMinute(t *testing.T) {
 	d := newDesk(t)
 	d.sup1HasRoles(t)
 	made := d.key("a", time.Hour, "read")
-	noted := 0
+	var noted atomic.Int64
 	d.book.set(func(b *flakyBook) {
 		b.before = func(name string) error {
 			if name == "use key" {
-				noted++
+				noted.Add(1)
 			}
 			return nil
 		}
@@ -139,7 +140,7 @@ func TestTheUseOfAKeyIsNotedOnceAMinute(t *testing.T) {
 	d.clock.move(time.Second)
 	d.bearer(made.str("key"), "GET", "/v1/me", nil).want(200)
 	d.api.Close() // waits for what runs in the background
-	require.Equal(t, 2, noted)
+	require.EqualValues(t, 2, noted.Load())
 	kept, err := d.book.store.Key(t.Context(), made.str("id"))
 	require.NoError(t, err)
 	require.Equal(t, d.clock.now(), kept.LastUsedAt.Time)

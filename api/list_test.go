@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +96,9 @@ func TestListRefusesWhatItCannotRead(t *testing.T) {
 	d.get("sup1", "/v1/stats?from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z").invalid("from")
 	d.get("sup1", "/v1/stats?from=2024-11-23T00:00:00Z&to=2026-11-22T00:00:00Z").invalid("from")
 	d.get("sup1", "/v1/availability?tier=king&queue=Nowhere").invalid("tier", "queue")
-	d.get("sup1", "/v1/stream?q=asha").invalid("q")
+	d.get("sup1", "/v1/stream?limit=3").invalid("limit")
+	d.get("sup1", "/v1/stream?sort=due_at").invalid("sort")
+	d.get("sup1", "/v1/stream?q="+strings.Repeat("a", 501)).invalid("q")
 }
 
 func TestPaging(t *testing.T) {

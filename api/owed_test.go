@@ -385,7 +385,7 @@ func TestR20_ConnectorsPromise(t *testing.T) {
 	_, err = d.api.Promise(t.Context(), who, "k9", later)
 	var f *callback.Fault
 	require.Error(t, err)
-	require.False(t, errors.As(err, &f), "try again: %v", err)
+	require.NotErrorAs(t, err, &f, "try again")
 	_, err = d.api.Promise(t.Context(), api.Principal{ID: "system:poor"}, "k10", later)
 	require.ErrorIs(t, err, callback.Refused(callback.CodeForbidden))
 }

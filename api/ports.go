@@ -65,6 +65,8 @@ type Views interface {
 	List(ctx context.Context, f book.Filter, s book.Sort, limit int, cursor string) (book.Page, error)
 	// Counts counts what passes a filter, grouped by none or several members.
 	Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([]book.Count, error)
+	// Matches reports whether List would find a callback by the words of q.
+	Matches(ctx context.Context, callbackID, q string) (bool, error)
 	Timeline(ctx context.Context, callbackID string) ([]book.Entry, error)
 	Notes(ctx context.Context, callbackID string) ([]book.Text, error)
 	Stats(ctx context.Context, q book.StatsQuery) (book.Stats, error)

@@ -34,7 +34,7 @@ func (a *API) streamOperations() []*operation {
 		doc: "Server-Sent Events: `event: callback` with the callback, without anything personal, once for each change that passes the filters. " +
 			"A comment every 15 s keeps the connection. `Last-Event-ID` resumes where a reader was, in commit order; " +
 			"`event: reset` says that this cannot be done: read the lists again and go on from here.",
-		query: append(filterParams(false),
+		query: append(filterParams(),
 			param("last_event_id", "as Last-Event-ID, for a browser that begins a new stream where an old one ended; the header goes before it")),
 		answers: []reply{{http.StatusOK, "the stream", "", "text/event-stream"}},
 		serve:   a.stream,
@@ -242,6 +242,11 @@ func (s *stream) passes(ctx context.Context, c *callback.Callback) (bool, error)
 		f.Overdue != nil && *f.Overdue != c.Overdue ||
 		!f.DueBefore.IsZero() && (c.DueAt.IsZero() || !c.DueAt.Before(f.DueBefore.Time)) {
 		return false, nil
+	}
+	if f.Q != "" {
+		if found, err := s.api.book.Matches(ctx, c.ID, f.Q); err != nil || !found {
+			return false, err
+		}
 	}
 	if f.Customer == "" && f.Source == "" {
 		return true, nil

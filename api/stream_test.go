@@ -226,7 +226,8 @@ func TestStreamFilters(t *testing.T) {
 	mine := d.listen(server, "sup1", "?assignee=sup1", "")
 	air := d.listen(server, "sup1", "?queue=Supervisors+-+Air&tag=Callback+Required&overdue=false&due_before=2026-11-24T00:00:00Z", "")
 	customer := d.listen(server, "sup1", "?customer=crm-2&source=freshdesk:7", "")
-	for _, l := range []*listener{queued, mine, air, customer} {
+	words := d.listen(server, "sup1", "?q=CRM-2", "")
+	for _, l := range []*listener{queued, mine, air, customer, words} {
 		l.any()
 	}
 	plain := d.create()
@@ -240,6 +241,7 @@ func TestStreamFilters(t *testing.T) {
 	require.Equal(t, plain, mine.next().callback(t)["id"])
 	require.Equal(t, flight, air.next().callback(t)["id"])
 	require.Equal(t, flight, customer.next().callback(t)["id"])
+	require.Equal(t, flight, words.next().callback(t)["id"])
 }
 
 func TestStreamHeartbeat(t *testing.T) {

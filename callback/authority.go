@@ -114,7 +114,7 @@ func permission(name CommandName) *Permission {
 // authorize asks who and whether now: what can be known without the command's
 // own content. Refusals come in the contract's order of checks.
 func (t *turn) authorize(cmd Command, by Person) *Fault {
-	if _, late := cmd.(Waive); t.Status.Closed() && !(late && len(t.Owed) > 0) {
+	if _, late := cmd.(Waive); t.Status.Closed() && (!late || len(t.Owed) == 0) {
 		return refuse(CodeClosed, "R09", "this callback is %s: nothing can happen to it any more", t.Status)
 	}
 	if r, ok := cmd.(given); ok && r.to().Rank < t.step().Rank {

@@ -232,7 +232,7 @@ func (l *life) held(t require.TestingT, was, is *Callback, e Event) {
 		require.True(t, was.Status == StatusInProgress || was.Former == e.Actor, "R16")
 		require.Nil(t, was.Hold)
 	case *Escalated, *Held, *Rescheduled:
-		if held, ok := e.Fact.(*Held); !clock && !(ok && held.Outage != "") {
+		if held, ok := e.Fact.(*Held); !clock && (!ok || held.Outage == "") {
 			require.Contains(t, []string{was.Assignee, was.Owner}, e.Actor)
 		}
 	}

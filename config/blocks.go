@@ -40,6 +40,7 @@ var blocks = map[block][]string{
 		"organization", "tiers", "staff", "calendars", "policies", "connectors", "sign_in",
 		"server", "database", "temporal", "embedded", "telemetry",
 	},
+	blockDraft:    {"calendars", "policies"},
 	blockStaff:    {"id", "name", "tier", "queues", "capacity", "reports_to", "shift", "identities", "roles"},
 	blockCalendar: {"time_zone", "hours", "holidays", "half_days"},
 	blockPolicy: {

@@ -277,6 +277,13 @@ func (b *Block) reference(key string, must bool, what string, names []string) st
 	return name
 }
 
+// Known notes a mistake where a name that was read from a key is none of names.
+func (b *Block) Known(key, name, what string, names []string) {
+	if name != "" && !slices.Contains(names, name) {
+		b.get(key).refer("%s", among(what, name, names))
+	}
+}
+
 // EventTypes reads a list of types of timeline entries; none where it is left out.
 func (b *Block) EventTypes(key string) []callback.EventType {
 	var all []callback.EventType

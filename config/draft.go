@@ -15,8 +15,6 @@ import (
 // blockDraft is a file of which only calendars and policies are there.
 const blockDraft block = "draft"
 
-func init() { blocks[blockDraft] = []string{"calendars", "policies"} }
-
 // CheckDraft reads the policies of a draft, with its calendars, as if they were
 // in this configuration: with its tiers, people, queues and other calendars.
 // Nothing comes of it but the policies. The error is an [*Error] whose lines are

@@ -56,7 +56,7 @@ func TestADraftsMistakesAreInItsOwnLines(t *testing.T) {
 		line int
 		says string
 	}{
-		"a tier":         {"policies:\n  mine:\n    title: Mine\n    ladder:\n      - {tier: superviser, queue: Supervisors - RM, tat: 1h}\n    resolution_reasons: [{code: a, title: A}]\n", 5, "supervisor"},
+		"a tier":         {"policies:\n  mine:\n    title: Mine\n    ladder:\n      - {tier: supervizor, queue: Supervisors - RM, tat: 1h}\n    resolution_reasons: [{code: a, title: A}]\n", 5, "supervisor"},
 		"an empty queue": {"policies:\n  mine:\n    title: Mine\n    ladder:\n      - {tier: supervisor, queue: Nobody, tat: 1h}\n    resolution_reasons: [{code: a, title: A}]\n", 5, "a queue with a member"},
 		"a ladder":       {"policies:\n  mine:\n    title: Mine\n    resolution_reasons: [{code: a, title: A}]\n", 2, "at least one step"},
 		"people":         {"staff: []\n" + draft, 1, "a known key"},

@@ -82,7 +82,7 @@ func (v *visit) board() error {
 	f := v.filters()
 	f.Del("status")
 	var err error
-	if p.Choices, err = v.choose(f); err != nil {
+	if p.Choices, err = v.choose(with(f)); err != nil {
 		return err
 	}
 	if by := v.URL.Query().Get("lanes"); slices.Contains(lanes, by) {

@@ -251,8 +251,3 @@ type problemPage struct {
 	*Frame
 	Problem api.Problem
 }
-
-// wantsFragment tells a refresh by the script from a look at the page.
-func (v *visit) wantsFragment() bool {
-	return strings.HasPrefix(v.Header.Get("X-Ringback-Fragment"), "1")
-}

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/callback"
+	chromium "ringback/desk/browser"
 	"ringback/e2e/harness/process"
 	"ringback/engine/embedded/freeport"
 )
@@ -35,6 +36,7 @@ var programs struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	chromium.Close()
 	if programs.dir != "" {
 		_ = os.RemoveAll(programs.dir)
 	}
@@ -112,6 +114,14 @@ policies:
       - {tier: supervisor, queue: S, tat: "@TAT@"}
       - {tier: manager, queue: M, tat: 1h}
     overdue: {remind_every: 15m, max: 4h}
+    completion: {requires: [contact, call_summary, resolution_reason]}
+    resolution_reasons: [{code: resolved, title: Resolved}]
+  unhurried:
+    title: Unhurried
+    tag: {required: Callback Required, unserved: Callback Not Served}
+    ladder:
+      - {tier: supervisor, queue: S, tat: 1h}
+      - {tier: manager, queue: M, tat: 1h}
     completion: {requires: [contact, call_summary, resolution_reason]}
     resolution_reasons: [{code: resolved, title: Resolved}]
   drawn:

@@ -198,6 +198,11 @@ func TestWhatMayBeSearchedIsFound(t *testing.T) {
 			}
 			require.Equal(t, want, found(t, s, q), q)
 		}
+		for q, want := range map[string]bool{"zoë vouch": true, "070-123 45 67": true, "zoë nobodyelse": false, "!": false} {
+			matches, err := s.Matches(t.Context(), l.ID, q)
+			require.NoError(t, err)
+			require.Equal(t, want, matches, q)
+		}
 		for _, q := range []string{"070 123 45 68", "46 70 123 45 6 8", "234567", "bahnhof", "zoë nobodyelse", "efund", "!", "\"", "a:b:zz", "words:", "'); DROP TABLE intakes; --"} {
 			require.Empty(t, found(t, s, q), q)
 		}

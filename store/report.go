@@ -31,7 +31,7 @@ const firstContact = `(SELECT MIN(t.at) FROM timeline t WHERE t.callback_id = p.
 func (s *Store) Report(ctx context.Context, q book.ReportQuery) (book.Report, error) {
 	r := book.Report{
 		Made: []book.PromiseCount{}, Due: []book.PromiseCount{},
-		Reached: map[int64]int64{}, Attempts: map[int64]int64{}, Dispositions: map[callback.Disposition]int64{},
+		Reached: map[int64]int64{}, Attempts: map[int64]int64{}, Dispositions: map[callback.Disposition]int64{}, //nolint:exhaustive // those that occur
 	}
 	err := s.read(ctx, "make a report", func(db *gorm.DB) error {
 		for column, into := range map[string]*[]book.PromiseCount{"p.made_at": &r.Made, "p.due_at": &r.Due} {

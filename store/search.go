@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"unicode"
@@ -83,6 +84,16 @@ func (s *Store) index(tx *gorm.DB, callbackID string, words []string) error {
 		return nil
 	}
 	return tx.Exec(s.indexWords, callbackID, s.toWords(words)).Error
+}
+
+// Matches reports whether a list would find a callback by the words of a query.
+func (s *Store) Matches(ctx context.Context, callbackID, query string) (found bool, err error) {
+	err = s.read(ctx, "search a callback", func(db *gorm.DB) error {
+		ids, err := column[string](s.matching(db.Table("callbacks AS c").Select("c.id").Where("c.id = ?", callbackID), query))
+		found = len(ids) > 0
+		return err
+	})
+	return found, err
 }
 
 // matching narrows a list to callbacks in which every word of a query begins a

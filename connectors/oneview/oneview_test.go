@@ -233,12 +233,12 @@ func TestContract(t *testing.T) {
 		contract(t, server.URL, secret, "sup1@oneview", "7")
 		require.Len(t, fake.Notes(), 1)
 	})
+	env := func(name string) string { return os.Getenv("RINGBACK_TEST_ONEVIEW_" + name) }
+	if env("URL") == "" {
+		return // set RINGBACK_TEST_ONEVIEW_URL, _SECRET, _AUTHOR and _TICKET to run this against one
+	}
 	t.Run("dashboard", func(t *testing.T) {
 		t.Parallel()
-		env := func(name string) string { return os.Getenv("RINGBACK_TEST_ONEVIEW_" + name) }
-		if env("URL") == "" {
-			t.Skip("no dashboard: set RINGBACK_TEST_ONEVIEW_URL, _SECRET, _AUTHOR and _TICKET to run this against one")
-		}
 		contract(t, env("URL"), env("SECRET"), env("AUTHOR"), env("TICKET"))
 	})
 }

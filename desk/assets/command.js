@@ -227,8 +227,15 @@ export const start = () => {
     const preset = e.target.closest?.("[data-presets] button");
     if (preset) choose(preset);
   });
-  openDialog(location.hash.slice(1));
-  addEventListener("hashchange", () => openDialog(location.hash.slice(1)));
+  // Only once the browser is done with the address: it takes the focus away from where that points.
+  const named = () => {
+    const id = location.hash.slice(1);
+    if (!(document.getElementById(id) instanceof HTMLDialogElement)) return;
+    history.replaceState(history.state, "", location.pathname + location.search);
+    openDialog(id);
+  };
+  if (document.readyState === "complete") named(); else addEventListener("load", named);
+  addEventListener("hashchange", named);
 };
 
 // openDialog opens one of the page's dialogs by its id.

@@ -2,164 +2,132 @@ package browser_test
 
 import (
 	"fmt"
-	"net"
+	"hash/crc32"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/api"
-	"ringback/e2e/harness/chromium"
+	"ringback/desk/browser"
 	"ringback/e2e/harness/floor"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	chromium.Close()
+	browser.Close()
 	os.Exit(code)
 }
 
 type object = map[string]any
 
-// house is a desk that listens.
+// house is a desk with people at it, at an address.
 type house struct {
 	*floor.Floor
-	t    testing.TB
+	tb   testing.TB
 	base string
-	data string
-
-	mu     sync.Mutex
-	server *http.Server
-	race   func()
 }
 
-func open(t testing.TB) *house {
-	t.Helper()
-	h := &house{t: t, data: t.TempDir()}
-	f, err := floor.Open(t.Context(), floor.Options{Data: h.data})
-	require.NoError(t, err)
-	h.Floor = f
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	h.base = "http://" + l.Addr().String()
-	h.serve(l)
-	t.Cleanup(func() {
-		h.stop()
-		require.NoError(t, h.Floor.Close())
+func open(tb testing.TB) *house {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("a browser takes seconds")
+	}
+	f, err := floor.Open(tb.Context(), floor.Options{
+		Data: tb.TempDir(), Logger: slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
-	return h
-}
-
-func (h *house) serve(l net.Listener) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	mux := http.NewServeMux()
-	mux.Handle("/", h.Handler)
-	mux.HandleFunc("/test/race", func(http.ResponseWriter, *http.Request) {
-		h.mu.Lock()
-		race := h.race
-		h.mu.Unlock()
-		race()
+	require.NoError(tb, err)
+	server := httptest.NewServer(f.Handler)
+	tb.Cleanup(func() {
+		server.CloseClientConnections() // streams have no end
+		server.Close()
+		require.NoError(tb, f.Close())
 	})
-	h.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	server := h.server
-	go func() { _ = server.Serve(l) }()
+	return &house{f, tb, server.URL}
 }
 
-func (h *house) stop() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_ = h.server.Close()
-}
-
-// onRace is what happens when a page asks for /test/race.
-func (h *house) onRace(f func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.race = f
-}
-
-// restart stops the server, does something, and opens it again on the same address.
-func (h *house) restart(between func()) {
-	h.t.Helper()
-	h.stop()
-	require.NoError(h.t, h.Floor.Close())
-	between()
-	f, err := floor.Open(h.t.Context(), floor.Options{Data: h.data, Engine: h.Engine, Shift: h.Shift()})
-	require.NoError(h.t, err)
-	h.Floor = f
-	var l net.Listener
-	require.Eventually(h.t, func() bool {
-		l, err = net.Listen("tcp", h.base[len("http://"):])
-		return err == nil
-	}, chromium.Patience, 50*time.Millisecond)
-	h.serve(l)
-}
-
-// window is somebody's.
-func (h *house) window(as string, o chromium.Options) *chromium.Window {
-	h.t.Helper()
-	w := chromium.Open(h.t, h.base, o)
-	w.Cookie(floor.Cookie(as).Name, as)
+// window is a window of somebody who is signed in and at a page.
+func (h *house) window(as, path string, look browser.Look) *browser.Window {
+	h.tb.Helper()
+	w := browser.Open(h.tb, h.base, look)
+	w.Go("/sign-in?as=" + as + "&next=/help")
+	w.Go(path)
 	return w
 }
 
-func (h *house) promise(name string, change ...func(object)) string {
-	h.t.Helper()
-	id, err := h.Promise(h.t.Context(), "assoc1", append([]func(object){func(b object) {
-		b["customer"] = object{"name": name, "phone": "+919876543210", "time_zone": "Asia/Kolkata"}
-	}}, change...)...)
-	require.NoError(h.t, err)
+func (h *house) promise(change ...func(object)) string {
+	h.tb.Helper()
+	id, err := h.Promise(h.tb.Context(), "assoc1", change...)
+	require.NoError(h.tb, err)
 	return id
 }
 
+// named promises a callback to somebody of this name, with a number of their own.
+func (h *house) named(name string) string {
+	h.tb.Helper()
+	return h.promise(func(b object) {
+		b["customer"] = object{"name": name, "phone": fmt.Sprintf("+9198%08d", crc32.ChecksumIEEE([]byte(name))%100_000_000), "time_zone": "Asia/Kolkata"}
+	})
+}
+
 func (h *house) give(as, id, command string, body any) {
-	h.t.Helper()
-	require.NoError(h.t, h.Do(h.t.Context(), as, http.MethodPost, "/v1/callbacks/"+id+"/"+command, body, nil))
+	h.tb.Helper()
+	require.NoError(h.tb, h.Do(h.tb.Context(), as, http.MethodPost, "/v1/callbacks/"+id+"/"+command, body, nil))
 }
 
-func (h *house) move(d time.Duration) {
-	h.t.Helper()
-	require.NoError(h.t, h.Move(h.t.Context(), d))
+func (h *house) get(as, path string, out any) {
+	h.tb.Helper()
+	require.NoError(h.tb, h.Do(h.tb.Context(), as, http.MethodGet, path, nil, out))
 }
 
-func (h *house) callback(id string) (c api.Callback) {
-	h.t.Helper()
-	require.NoError(h.t, h.Do(h.t.Context(), "sup1", http.MethodGet, "/v1/callbacks/"+id, nil, &c))
-	return c
-}
-
-func (h *house) timeline(id string) (types []string) {
-	h.t.Helper()
-	var t api.Timeline
-	require.NoError(h.t, h.Do(h.t.Context(), "sup1", http.MethodGet, "/v1/callbacks/"+id+"/timeline", nil, &t))
-	for _, e := range t.Items {
-		types = append(types, e.Type)
+// busy is a floor on which much has happened; it returns callbacks by what they are.
+func (h *house) busy() map[string]string {
+	h.tb.Helper()
+	ids := map[string]string{}
+	finish := func(id string) {
+		h.give("sup2", id, "claim", nil)
+		h.give("sup2", id, "start", nil)
+		h.give("sup2", id, "attempts", object{"disposition": "reached"})
+		h.give("sup2", id, "complete", object{"resolution_reason": "resolved", "call_summary": "Refund will arrive on Friday"})
 	}
-	return types
-}
-
-// card names a callback's card on a page.
-func card(id string) string { return fmt.Sprintf(`[data-id="%s"]`, id) }
-
-// axe is the source of axe-core, which npm ci brings; the test is skipped where it is missing.
-func axe(t testing.TB) string {
-	t.Helper()
-	folder := os.Getenv("RINGBACK_AXE")
-	if folder == "" {
-		folder = filepath.Join("node_modules", "axe-core")
-	}
-	source, err := os.ReadFile(filepath.Join(folder, "axe.min.js"))
-	if err == nil {
-		return string(source)
-	}
-	if chromium.Required("axe") {
-		t.Fatalf("RINGBACK_REQUIRE lists axe, and it is not there (%v): run npm ci in desk/browser", err)
-	}
-	t.Skip("skipped: there is no axe-core; run npm ci in desk/browser, or set RINGBACK_AXE")
-	return ""
+	ids["late"] = h.named("Meera Iyer")
+	finish(h.named("Ravi Menon"))
+	require.NoError(h.tb, h.Move(h.tb.Context(), 70*time.Minute)) // one promise is missed
+	finish(h.named("Sunita Shah"))
+	ids["queued"] = h.named("Asha Rao")
+	h.promise(func(b object) {
+		b["customer"], b["lob"] = object{"name": "Jonas Lind", "phone": "+46701234567", "time_zone": "Europe/Stockholm"}, "flights"
+		b["reason"] = "Was rebooked twice and has lost a seat reservation"
+	})
+	ids["held"] = h.promise(func(b object) {
+		b["customer"] = object{"name": "Li Wei", "phone": "+8613800138000", "time_zone": "Asia/Shanghai"}
+		b["source"] = object{"system": "freshdesk", "ref": "4711", "url": "https://acme.freshdesk.com/a/tickets/4711"}
+	})
+	h.give("sup1", ids["held"], "claim", nil)
+	h.give("sup1", ids["held"], "hold", object{"reason": "Bank is closed", "until": h.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)})
+	ids["reached"] = h.named("Farhan Ali")
+	h.give("sup1", ids["reached"], "claim", nil)
+	h.give("sup1", ids["reached"], "start", nil)
+	h.give("sup1", ids["reached"], "attempts", object{"disposition": "no_answer"})
+	h.give("sup1", ids["reached"], "attempts", object{"disposition": "reached"})
+	h.give("mgr1", ids["reached"], "notes", object{"kind": "note", "body": "The refund was approved this morning"})
+	ids["claimed"] = h.named("Grace Mensah")
+	h.give("sup1", ids["claimed"], "claim", nil)
+	h.give("sup1", ids["claimed"], "start", nil)
+	ids["escalated"] = h.named("Peter Novak")
+	h.give("sup2", ids["escalated"], "claim", nil)
+	h.give("sup2", ids["escalated"], "escalate", object{"reason": "Asks for a manager"})
+	ids["scheduled"] = h.promise(func(b object) {
+		b["customer"] = object{"name": "Ana Costa", "phone": "+351912345678", "time_zone": "Europe/Lisbon"}
+		b["scheduled_for"] = h.Now().Add(26 * time.Hour).UTC().Format(time.RFC3339)
+	})
+	ids["completed"] = h.named("Tom Baker")
+	finish(ids["completed"])
+	ids["cancelled"] = h.named("Yuki Tanaka")
+	h.give("mgr1", ids["cancelled"], "cancel", object{"reason": "Not needed any more"})
+	require.NoError(h.tb, h.Do(h.tb.Context(), "mgr1", http.MethodPut, "/v1/me/presence", object{"state": "available"}, nil))
+	return ids
 }

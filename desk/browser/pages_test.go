@@ -1,148 +1,115 @@
 package browser_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/e2e/harness/chromium"
+	"ringback/desk/browser"
 )
 
-// busy is a floor on which something of everything has happened.
-func (h *house) busy() map[string]string {
-	h.t.Helper()
-	ids := map[string]string{}
-	ids["queued"] = h.promise("Asha Rao")
-	ids["held"] = h.promise("O'Neil & Sons", func(b object) {
-		b["source"] = object{"system": "freshdesk", "ref": "48213", "url": "https://acme.freshdesk.com/a/tickets/48213"}
-	})
-	h.give("sup1", ids["held"], "claim", nil)
-	h.give("sup1", ids["held"], "hold", object{"reason": "The bank opens later", "until": h.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)})
-	ids["reached"] = h.promise("María José Fernández")
-	h.give("sup1", ids["reached"], "claim", nil)
-	h.give("sup1", ids["reached"], "start", nil)
-	h.give("sup1", ids["reached"], "attempts", object{"disposition": "no_answer"})
-	h.give("sup1", ids["reached"], "attempts", object{"disposition": "reached"})
-	h.give("mgr1", ids["reached"], "notes", object{"kind": "note", "body": "Please close it before noon."})
-	ids["working"] = h.promise("Wang Xiu")
-	h.give("sup1", ids["working"], "claim", nil)
-	h.give("sup1", ids["working"], "start", nil)
-	ids["escalated"] = h.promise("Zoë Müller")
-	h.give("sup2", ids["escalated"], "claim", nil)
-	h.give("sup2", ids["escalated"], "escalate", object{"reason": "Asks for a manager"})
-	ids["scheduled"] = h.promise("Kwame Mensah", func(b object) { b["scheduled_for"] = h.Now().Add(26 * time.Hour).UTC().Format(time.RFC3339) })
-	ids["completed"] = h.promise("Priya Nair")
-	h.give("sup2", ids["completed"], "claim", nil)
-	h.give("sup2", ids["completed"], "start", nil)
-	h.give("sup2", ids["completed"], "attempts", object{"disposition": "reached"})
-	h.give("sup2", ids["completed"], "complete", object{"resolution_reason": "resolved", "call_summary": "All is well"})
-	ids["purchasing"] = h.promise("Lena Sørensen", func(b object) {
-		b["policy"], b["fields"] = "purchasing-escalation", object{"order_number": "ORD-4711", "what_is_needed": "hinges"}
-	})
-	h.move(40 * time.Minute)
-	return ids
+// visits are every page, each as somebody for whom it shows most. {name} is a
+// callback of house.busy; opened is a dialog, or what a click brings.
+var visits = []struct{ as, path, opened string }{
+	{"sup1", "/", ""},
+	{"assoc1", "/", ""},
+	{"aud1", "/", ""},
+	{"mgr1", "/board", ""},
+	{"mgr1", "/board?lanes=tier", ""},
+	{"sup1", "/board?lanes=queue", "[data-menu]"},
+	{"mgr1", "/activities", ""},
+	{"mgr1", "/activities?status=queued&sort=-requested_at", "[data-save-view]"},
+	{"assoc1", "/new", ""},
+	{"assoc1", "/new?policy=purchasing-escalation", ""},
+	{"mgr1", "/tags", ""},
+	{"mgr1", "/tags", "[data-chase]"},
+	{"mgr1", "/wallboard", ""},
+	{"mgr1", "/wallboard?bare=1", ""},
+	{"mgr1", "/reports?days=7", ""},
+	{"mgr1", "/reports/rows?result=missed", ""},
+	{"mgr1", "/policies", ""},
+	{"aud1", "/audit", ""},
+	{"aud1", "/audit/{reached}", ""},
+	{"sup1", "/search", ""},
+	{"sup1", "/search?q=asha", ""},
+	{"sup1", "/help", ""},
+	{"sup1", "/help", "[popovertarget=account]"},
+	{"sup1", "/callbacks/{queued}", ""},
+	{"sup1", "/callbacks/{held}", ""},
+	{"sup1", "/callbacks/{reached}", ""},
+	{"sup1", "/callbacks/{reached}", "[data-dialog=complete]"},
+	{"sup1", "/callbacks/{reached}", "[data-dialog=escalate]"},
+	{"sup1", "/callbacks/{claimed}", "[data-dialog=hold]"},
+	{"sup1", "/callbacks/{claimed}", "[data-dialog=reschedule]"},
+	{"mgr1", "/callbacks/{late}", ""},
+	{"mgr1", "/callbacks/{claimed}", "[data-dialog=reassign]"},
+	{"mgr1", "/callbacks/{completed}", ""},
+	{"mgr1", "/callbacks/{queued}/customer", ""},
+	{"assoc1", "/callbacks/{queued}/promised", ""},
+	{"sup1", "/nowhere", ""},
 }
 
-// everyPage are all pages, as whoever sees most of each.
-func everyPage(ids map[string]string) []struct{ as, path string } {
-	return []struct{ as, path string }{
-		{"sup1", "/"}, {"assoc1", "/"}, {"aud1", "/"}, {"mgr1", "/board"}, {"mgr1", "/board?lanes=tier"}, {"mgr1", "/activities"},
-		{"assoc1", "/new"}, {"sup1", "/callbacks/" + ids["reached"]}, {"sup1", "/callbacks/" + ids["working"]}, {"mgr1", "/callbacks/" + ids["escalated"]},
-		{"sup1", "/callbacks/" + ids["completed"]}, {"sup1", "/callbacks/" + ids["reached"] + "/customer"}, {"assoc1", "/callbacks/" + ids["queued"] + "/promised"},
-		{"mgr1", "/tags"}, {"mgr1", "/wallboard"}, {"mgr1", "/reports"}, {"mgr1", "/reports/rows"}, {"mgr1", "/policies"}, {"sup1", "/search?q=asha"},
-		{"aud1", "/audit"}, {"aud1", "/audit/" + ids["completed"]}, {"sup1", "/help"}, {"sup1", "/nowhere"},
-	}
-}
+// overflow is by how much a page is wider than its window, and what is to blame.
+const overflow = `(() => {
+  const d = document.documentElement, over = d.scrollWidth - d.clientWidth;
+  return over <= 0 ? "" : over + " px: " + [...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > d.clientWidth + 1)
+    .slice(0, 5).map((e) => e.outerHTML.slice(0, 120)).join("\n");
+})()`
 
-// violation is what axe found.
-type violation struct {
-	ID, Impact, Help string
-	Nodes            []struct {
-		HTML           string
-		FailureSummary string
-	}
-}
-
-// barriers looks for barriers in what the window shows, and says all of them.
-func barriers(t testing.TB, w *chromium.Window, source, where string) {
-	t.Helper()
-	w.Eval(source + "; void 0")
-	// Finite animations would be caught half way.
-	found := chromium.Value[string](w, `Promise.all(document.getAnimations().map((a) => a.finished.catch(() => {}))).then(() => axe.run(document, {
-		runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"],
-	})).then((r) => JSON.stringify(r.violations))`)
-	var violations []violation
-	require.NoError(t, json.Unmarshal([]byte(found), &violations))
-	var said []string
-	for _, v := range violations {
-		for _, n := range v.Nodes {
-			said = append(said, fmt.Sprintf("%s (%s): %s\n\t%.300s\n\t%s", v.ID, v.Impact, v.Help, n.HTML, n.FailureSummary))
-		}
-	}
-	if len(said) > 0 {
-		t.Errorf("%s:\n%s", where, strings.Join(said, "\n"))
-	}
-}
-
-// Every page, in both themes, on a screen and on a phone: no barrier that axe
-// knows, and nothing wider than the window.
-func TestNoPageHasBarriers(t *testing.T) {
-	t.Parallel()
-	source := axe(t)
+// Every page, at both widths and in both themes: nothing that axe finds,
+// nothing wider than the window, no error, nobody else asked (as a window
+// always requires), and not much to load.
+func TestEveryPageIsAccessibleAndFits(t *testing.T) {
 	h := open(t)
 	ids := h.busy()
-	for _, o := range []chromium.Options{{}, {Dark: true}, {Width: 390, Height: 844}, {Width: 390, Height: 844, Dark: true}} {
-		w := h.window("sup1", o)
-		for _, p := range everyPage(ids) {
-			where := fmt.Sprintf("%s for %s, %+v", p.path, p.as, o)
-			w.Cookie("ringback_floor", p.as)
-			w.Visit(p.path)
-			barriers(t, w, source, where)
-			if wider := chromium.Value[int](w, "document.documentElement.scrollWidth - innerWidth"); wider > 0 {
-				t.Errorf("%s is %d px wider than the window", where, wider)
-			}
+	for _, width := range []int64{1440, 390} {
+		for _, as := range []string{"sup1", "assoc1", "mgr1", "aud1"} {
+			t.Run(as+map[int64]string{390: " on a phone", 1440: ""}[width], func(t *testing.T) {
+				hh := &house{h.Floor, t, h.base}
+				w := hh.window(as, "/help", browser.Look{Width: width, Height: 844})
+				w.Expect(`status of 404 .*/nowhere$`)
+				for _, v := range visits {
+					if v.as != as {
+						continue
+					}
+					path := v.path
+					for name, id := range ids {
+						path = strings.ReplaceAll(path, "{"+name+"}", id)
+					}
+					w.Go(path)
+					if v.opened != "" {
+						w.Click(v.opened)
+						w.Is("dialog[open], :popover-open")
+					}
+					var wide string
+					w.Eval(overflow, &wide)
+					if wide != "" {
+						t.Errorf("%s %s at %d: wider than the window by %s", v.path, v.opened, width, wide)
+					}
+					for _, dark := range []bool{false, true} {
+						w.Look(browser.Look{Width: width, Height: 844, Dark: dark})
+						for _, found := range w.Axe() {
+							t.Errorf("%s %s at %d, dark %v: %s", v.path, v.opened, width, dark, found)
+						}
+					}
+					w.Look(browser.Look{Width: width, Height: 844})
+				}
+			})
 		}
 	}
 }
 
-// Dialogs and menus too.
-func TestNoDialogHasBarriers(t *testing.T) {
-	t.Parallel()
-	source := axe(t)
+// The first page, with everything that it loads, as it comes over the wire.
+func TestTheFirstPageIsUnder150kB(t *testing.T) {
 	h := open(t)
-	ids := h.busy()
-	for _, dark := range []bool{false, true} {
-		w := h.window("sup1", chromium.Options{Dark: dark})
-		for _, dialog := range []string{"complete", "escalate", "hold", "reschedule", "release", "cancel", "customer-called"} {
-			w.Visit("/callbacks/" + ids["working"] + "#" + dialog)
-			if chromium.Value[bool](w, fmt.Sprintf("!document.getElementById(%q)", dialog)) {
-				t.Fatalf("there is no dialog %s", dialog)
-			}
-			w.Until(fmt.Sprintf("document.getElementById(%q).open", dialog))
-			barriers(t, w, source, dialog)
-			w.Visit("/help")
-		}
-		w.Visit("/board")
-		w.Click(card(ids["working"]) + " [data-menu]")
-		w.Until(`document.getElementById("card-menu").matches(":popover-open")`)
-		barriers(t, w, source, "the menu of a card")
-		w.Visit("/")
-		w.Keys("?")
-		w.Until(`document.getElementById("keys").open`)
-		barriers(t, w, source, "the keys")
-		w.Cookie("ringback_floor", "mgr1")
-		w.Visit("/tags")
-		w.Press("Chase")
-		w.Until(`document.getElementById("chase").open`)
-		barriers(t, w, source, "the chase")
-		w.Visit("/activities")
-		w.Click(`[data-select][value="` + ids["working"] + `"]`)
-		w.Press("Reassign")
-		w.Until(`document.getElementById("bulk").open`)
-		barriers(t, w, source, "the bulk dialog")
+	h.busy()
+	for _, path := range []string{"/", "/board", "/new", "/reports"} {
+		w := browser.Open(t, h.base, browser.Look{})
+		w.Go("/sign-in?as=sup1&next=" + path)
+		w.Until("document.readyState === 'complete' && performance.getEntriesByType('resource').length > 8")
+		require.Less(t, w.Received(), 150_000, path)
+		require.Greater(t, w.Received(), 10_000, path)
+		t.Logf("%s: %d bytes", path, w.Received())
 	}
 }

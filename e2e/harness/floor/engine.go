@@ -160,6 +160,8 @@ func decode(name callback.CommandName, raw json.RawMessage) (callback.Command, e
 		return as[callback.Complete](raw)
 	case callback.CommandCancel:
 		return as[callback.Cancel](raw)
+	case callback.CommandWaive:
+		return as[callback.Waive](raw)
 	}
 	return nil, fmt.Errorf("no command %q", name)
 }
