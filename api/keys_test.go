@@ -53,7 +53,7 @@ func TestAKeyIsShownOnce(t *testing.T) {
 	require.Equal(t, []any{}, d.bearer(token, "GET", "/v1/callbacks/"+id, nil).at("allowed"), "a system commands nothing")
 	require.Equal(t, object{
 		"id": "system:servicebench", "name": "system:servicebench", "tier": nil, "queues": []any{}, "roles": []any{},
-		"scopes": []any{"intake", "read"}, "presence": nil,
+		"scopes": []any{"intake", "read"}, "may": []any{"create"}, "presence": nil,
 	}, d.bearer(token, "GET", "/v1/me", nil).want(200).json())
 }
 

@@ -137,7 +137,7 @@ func TestWhoTheDeskIs(t *testing.T) {
 	me := d.get("sup1", "/v1/me").want(200)
 	require.Equal(t, object{
 		"id": "sup1", "name": "Supervisor One", "tier": "supervisor", "queues": []any{"Supervisors - RM", "Supervisors - Air"},
-		"roles": []any{}, "scopes": []any{}, "presence": object{"staff_id": "sup1", "state": nil, "until": nil},
+		"roles": []any{}, "scopes": []any{}, "may": []any{"create", "command"}, "presence": object{"staff_id": "sup1", "state": nil, "until": nil},
 	}, me.json())
 	everybody := d.get("audit1", "/v1/staff").want(200).items()
 	require.Len(t, everybody, 6)
