@@ -154,6 +154,9 @@ func (f fact) sentence(e api.Entry, p *api.Policy) template.HTML {
 		}
 		return say("Stopped the clock until %s; then due at %s", f.clock("until"), f.clock("due_at"))
 	case callback.TypeResumed:
+		if f.is("clock_kept") {
+			return say("The outage is over; the clock went on throughout")
+		}
 		if f.str("outage") != "" {
 			return say("The outage is over: due at %s", f.clock("due_at"))
 		}

@@ -29,6 +29,8 @@ var visits = []struct{ as, path, opened string }{
 	{"mgr1", "/reports?days=7", ""},
 	{"mgr1", "/reports/rows?result=missed", ""},
 	{"mgr1", "/policies", ""},
+	{"mgr1", "/systems", ""},
+	{"mgr1", "/outages", ""},
 	{"aud1", "/audit", ""},
 	{"aud1", "/audit/{reached}", ""},
 	{"sup1", "/search", ""},
