@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 
 	historypb "go.temporal.io/api/history/v1"
@@ -135,9 +134,8 @@ func (a *Auditor) run(h *History, i int, t *transcript) (*workflows.Run, error) 
 	replayer.RegisterWorkflowWithOptions(code.Callback, workflow.RegisterOptions{
 		Name: contract.WorkflowType, VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade,
 	})
-	settled := &historypb.History{Events: slices.Clone(h.Runs[i].Events[:t.settled])}
-	// The replayer writes the search attributes that a run upserts into its first event.
-	settled.Events[0] = proto.CloneOf(settled.Events[0])
+	// The replayer writes into what it is given: payloads, and the search attributes of the first event.
+	settled := proto.CloneOf(&historypb.History{Events: h.Runs[i].Events[:t.settled]})
 	err = replayer.ReplayWorkflowHistoryWithOptions(quiet, settled, worker.ReplayWorkflowHistoryOptions{
 		OriginalExecution: workflow.Execution{ID: contract.WorkflowID(h.CallbackID), RunID: t.runID},
 	})
