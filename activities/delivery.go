@@ -104,6 +104,7 @@ const (
 // Nothing personal and no word of the other system is in the error: those are
 // in the ledger.
 func (d *Delivery) Deliver(ctx context.Context, in contract.Delivery) error {
+	defer beating(ctx)()
 	name := d.Connector.Name()
 	if wait := d.gate.closedFor(d.Now()); wait > 0 {
 		// It asked for a pause: this is no try.
@@ -142,6 +143,7 @@ func (d *Delivery) Deliver(ctx context.Context, in contract.Delivery) error {
 
 // Redeliver brings one event there once more, because somebody asked for it.
 func (d *Delivery) Redeliver(ctx context.Context, in contract.Delivery) error {
+	defer beating(ctx)()
 	c, err := d.load(ctx, in.CallbackID, in.Events[0])
 	if err != nil {
 		return err
@@ -154,10 +156,33 @@ func (d *Delivery) Redeliver(ctx context.Context, in contract.Delivery) error {
 	return d.try(ctx, in, delivery)
 }
 
-// try delivers one event and notes what came of it.
+// beatEvery is how often a delivery shows that it lives.
+const beatEvery = 5 * time.Second
+
+// beating shows the engine that this process lives, until it is stopped.
+func beating(ctx context.Context) (stop func()) {
+	stopped := make(chan struct{})
+	var beats sync.WaitGroup
+	beats.Go(func() {
+		ticker := time.NewTicker(beatEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				activity.RecordHeartbeat(ctx)
+			case <-stopped:
+				return
+			}
+		}
+	})
+	return func() { close(stopped); beats.Wait() }
+}
+
+// try delivers one event and notes what came of it. A delivery that has begun is
+// not broken off: whether it arrived would not be known.
 func (d *Delivery) try(ctx context.Context, in contract.Delivery, delivery connectors.Delivery) error {
 	began := d.Now()
-	trying, cancel := context.WithTimeout(ctx, deliverWithin)
+	trying, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	err := d.Connector.Deliver(trying, delivery)
 	cancel()
 	now := d.Now()

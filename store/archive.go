@@ -42,12 +42,14 @@ func (s *Store) Histories(ctx context.Context, callbackID string) ([]book.Archiv
 
 // ClosedWithoutHistory returns at most limit callbacks that closed before an
 // instant, and whose last run is not in the archive, the longest closed first.
-// A run that closed before its callback did was not the last.
+// A run that closed before its callback did was not the last. One that still
+// owes something to another system is left out: its run goes on until that is there.
 func (s *Store) ClosedWithoutHistory(ctx context.Context, closedBefore callback.Instant, limit int) (callbackIDs []string, err error) {
 	err = s.read(ctx, "look for missing histories", func(db *gorm.DB) error {
 		callbackIDs, err = column[string](db.Raw(`SELECT c.id FROM callbacks c
 			WHERE c.closed_at < ? AND NOT EXISTS (
 				SELECT 1 FROM histories h WHERE h.callback_id = c.id AND h.closed_at >= c.closed_at)
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.callback_id = c.id AND d.state = 'owed')
 			ORDER BY c.closed_at, c.id LIMIT ?`, instant{closedBefore}, limit))
 		return err
 	})

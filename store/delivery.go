@@ -29,6 +29,7 @@ type deliveryRow struct {
 	TriedAt     instant
 	NextAt      instant
 	SettledAt   instant
+	FailedAt    instant
 }
 
 func (deliveryRow) TableName() string { return "deliveries" }
@@ -48,10 +49,14 @@ const settledStates = `('delivered', 'waived')`
 // is settled stays so: only its last success is renewed. Tries and FirstAt are
 // kept by the store; without a code the last one stays.
 func (s *Store) NoteDelivery(ctx context.Context, d book.Delivery) error {
+	failedAt := instant{}
+	if d.Code != "" {
+		failedAt = instant{d.TriedAt}
+	}
 	return s.writeOne(ctx, "note a delivery", func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO deliveries
-			(operation_id, destination, callback_id, seq, type, state, tries, code, detail, first_at, tried_at, next_at, settled_at)
-			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)
+			(operation_id, destination, callback_id, seq, type, state, tries, code, detail, first_at, tried_at, next_at, settled_at, failed_at)
+			VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (operation_id) DO UPDATE SET
 				tries = deliveries.tries + 1,
 				tried_at = excluded.tried_at,
@@ -59,10 +64,11 @@ func (s *Store) NoteDelivery(ctx context.Context, d book.Delivery) error {
 					WHEN deliveries.state = 'owed' AND excluded.state = 'trying' THEN 'owed' ELSE excluded.state END,
 				settled_at = CASE WHEN deliveries.state IN `+settledStates+` THEN deliveries.settled_at ELSE excluded.settled_at END,
 				next_at = CASE WHEN deliveries.state IN `+settledStates+` THEN NULL ELSE excluded.next_at END,
+				failed_at = COALESCE(excluded.failed_at, deliveries.failed_at),
 				code = CASE WHEN excluded.code = '' THEN deliveries.code ELSE excluded.code END,
 				detail = CASE WHEN excluded.code = '' THEN deliveries.detail ELSE excluded.detail END`,
 			d.OperationID, d.Destination, d.CallbackID, d.Seq, string(d.Type), string(d.State), d.Code, d.Detail,
-			instant{d.TriedAt}, instant{d.TriedAt}, instant{d.NextAt}, instant{d.SettledAt}).Error
+			instant{d.TriedAt}, instant{d.TriedAt}, instant{d.NextAt}, instant{d.SettledAt}, failedAt).Error
 	})
 }
 
@@ -85,11 +91,11 @@ func writeOwed(tx *gorm.DB, callbackID string, events []callback.Event) error {
 		switch f := e.Fact.(type) {
 		case *callback.DeliveryOwed:
 			err = tx.Exec(`INSERT INTO deliveries
-				(operation_id, destination, callback_id, seq, type, state, tries, code, detail, first_at, tried_at)
-				VALUES (?, ?, ?, ?, COALESCE((SELECT type FROM timeline WHERE callback_id = ? AND seq = ?), ''), 'owed', 0, ?, '', ?, ?)
+				(operation_id, destination, callback_id, seq, type, state, tries, code, detail, first_at, tried_at, failed_at)
+				VALUES (?, ?, ?, ?, COALESCE((SELECT type FROM timeline WHERE callback_id = ? AND seq = ?), ''), 'owed', 0, ?, '', ?, ?, ?)
 				ON CONFLICT (operation_id) DO UPDATE SET state = 'owed' WHERE deliveries.state = 'trying'`,
 				book.OperationID(callbackID, f.Destination, f.Seq), f.Destination, callbackID, f.Seq, callbackID, f.Seq,
-				f.Code, instant{e.At}, instant{e.At}).Error
+				f.Code, instant{e.At}, instant{e.At}, instant{e.At}).Error
 		case *callback.Delivered:
 			state := book.DeliveryDelivered
 			if f.By == callback.DeliveredByWaiving || f.By == callback.DeliveredByHand {
@@ -266,8 +272,8 @@ func (s *Store) Health(ctx context.Context, destination string) (h book.Destinat
 		if err := one(db.Raw(`SELECT MAX(settled_at) FROM deliveries WHERE destination = ? AND state = 'delivered'`, destination), &success); err != nil {
 			return err
 		}
-		_, err := maybe(db.Raw(`SELECT tried_at, code, detail FROM deliveries WHERE destination = ? AND code <> ''
-			ORDER BY tried_at DESC LIMIT 1`, destination), &failure, &h.LastCode, &h.LastDetail)
+		_, err := maybe(db.Raw(`SELECT failed_at, code, detail FROM deliveries WHERE destination = ? AND failed_at IS NOT NULL
+			ORDER BY failed_at DESC LIMIT 1`, destination), &failure, &h.LastCode, &h.LastDetail)
 		h.LastSuccess, h.LastFailure = success.Instant, failure.Instant
 		return err
 	})

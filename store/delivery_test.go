@@ -114,6 +114,23 @@ func TestR13_TheLedgerFollowsTheTimeline(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, owed, again, "an original: a rebuild changes nothing in it")
 
+		closed := opened(t, noon)
+		closed.do(t, noon, manager("mgr1"), callback.Cancel{})
+		keep(t, s, closed)
+		missing := func() []string {
+			ids, err := s.ClosedWithoutHistory(t.Context(), after(time.Hour), 10)
+			require.NoError(t, err)
+			return ids
+		}
+		require.Equal(t, []string{closed.ID}, missing())
+		require.NoError(t, s.NoteDelivery(t.Context(), tried(closed, "smtp", 5, book.DeliveryOwed, "gone", noon)))
+		require.Empty(t, missing(), "its run goes on")
+		require.NoError(t, s.NoteDelivery(t.Context(), tried(closed, "smtp", 5, book.DeliveryDelivered, "", after(time.Minute))))
+		require.Equal(t, []string{closed.ID}, missing())
+		health, err := s.Health(t.Context(), "smtp")
+		require.NoError(t, err)
+		require.Equal(t, []callback.Instant{noon, after(time.Minute)}, []callback.Instant{health.LastFailure, health.LastSuccess}, "a success is no failure")
+
 		project(t, s, l, l.do(t, after(3*time.Minute), manager("mgr1"), callback.Waive{Destination: "freshdesk", CopiedByHand: true}))
 		d, err := s.Delivery(t.Context(), book.OperationID(l.ID, "freshdesk", 2))
 		require.NoError(t, err)

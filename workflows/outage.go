@@ -89,7 +89,7 @@ func tellEnd(ctx workflow.Context, in contract.OutageInput) error {
 func Redelivery(ctx workflow.Context, in contract.Delivery) error {
 	delivering := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           contract.DeliveryQueue(workflow.GetInfo(ctx).TaskQueueName, in.Destination),
-		StartToCloseTimeout: deliveryTakes, ScheduleToCloseTimeout: time.Hour,
+		StartToCloseTimeout: deliveryTakes, ScheduleToCloseTimeout: time.Hour, HeartbeatTimeout: deliveryBeats,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: 10},
 		Summary:     in.Destination + ", " + numbered(in.Events),
 	})

@@ -34,6 +34,8 @@ const (
 	deliveryTakes = 40 * time.Second
 	// deliveryWaits is how long quick tries may wait for a worker, and between them.
 	deliveryWaits = time.Minute
+	// deliveryBeats is how soon a delivery whose worker has died is tried by another.
+	deliveryBeats = 15 * time.Second
 	// deliveriesAtOnce bounds how many events that wait together are one activity.
 	deliveriesAtOnce = 5
 )
@@ -186,6 +188,7 @@ func (r *Run) isThere(ctx workflow.Context, b *outbox, seq int64) {
 func (r *Run) bring(ctx workflow.Context, b *outbox, o workflow.ActivityOptions, events []int64, owed bool) workflow.Future {
 	o.TaskQueue = contract.DeliveryQueue(workflow.GetInfo(ctx).TaskQueueName, b.Name)
 	o.WaitForCancellation = true
+	o.HeartbeatTimeout = deliveryBeats
 	o.Summary = b.Name + ", " + numbered(events)
 	var a *activities.Delivery
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), a.Deliver, contract.Delivery{

@@ -60,10 +60,11 @@ CREATE TABLE deliveries (
     tried_at timestamp(3) with time zone NOT NULL,
     next_at timestamp(3) with time zone,
     settled_at timestamp(3) with time zone,
+    failed_at timestamp(3) with time zone,
     CONSTRAINT deliveries_pkey PRIMARY KEY (operation_id)
 );
 CREATE INDEX deliveries_callback ON public.deliveries USING btree (callback_id, seq);
-CREATE INDEX deliveries_failure ON public.deliveries USING btree (destination, tried_at) WHERE (code <> ''::text);
+CREATE INDEX deliveries_failure ON public.deliveries USING btree (destination, failed_at) WHERE (failed_at IS NOT NULL);
 CREATE INDEX deliveries_log ON public.deliveries USING btree (tried_at, operation_id);
 CREATE INDEX deliveries_owed ON public.deliveries USING btree (first_at, operation_id) WHERE (state = 'owed'::text);
 CREATE INDEX deliveries_success ON public.deliveries USING btree (destination, settled_at) WHERE (state = 'delivered'::text);

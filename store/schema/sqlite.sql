@@ -57,9 +57,9 @@ CREATE TABLE deliveries (
     tried_at     text NOT NULL,
     next_at      text,
     settled_at   text
-) STRICT;
+, failed_at text) STRICT;
 CREATE INDEX deliveries_callback ON deliveries (callback_id, seq);
-CREATE INDEX deliveries_failure ON deliveries (destination, tried_at) WHERE code <> '';
+CREATE INDEX deliveries_failure ON deliveries (destination, failed_at) WHERE failed_at IS NOT NULL;
 CREATE INDEX deliveries_log ON deliveries (tried_at, operation_id);
 CREATE INDEX deliveries_owed ON deliveries (first_at, operation_id) WHERE state = 'owed';
 CREATE INDEX deliveries_success ON deliveries (destination, settled_at) WHERE state = 'delivered';
