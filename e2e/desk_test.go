@@ -46,6 +46,11 @@ func TestMain(m *testing.M) {
 // program builds a command once and returns where it is.
 func program(t *testing.T, name string) string {
 	t.Helper()
+	return built(t, "ringback/cmd/"+name)
+}
+
+func built(t *testing.T, name string) string {
+	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
 	if programs.built == nil {
@@ -54,8 +59,8 @@ func program(t *testing.T, name string) string {
 		programs.dir, programs.built = dir, map[string]string{}
 	}
 	if programs.built[name] == "" {
-		path := filepath.Join(programs.dir, name)
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "ringback/cmd/"+name).CombinedOutput()
+		path := filepath.Join(programs.dir, filepath.Base(name))
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, name).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		programs.built[name] = path
 	}
