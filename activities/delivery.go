@@ -106,9 +106,8 @@ const (
 func (d *Delivery) Deliver(ctx context.Context, in contract.Delivery) error {
 	defer beating(ctx)()
 	name := d.Connector.Name()
-	if wait := d.gate.closedFor(d.Now()); wait > 0 {
-		// It asked for a pause: this is no try.
-		return d.again(in.Events[0], connectors.RateLimited, true, spread(wait))
+	if err := d.rest(ctx, in.Events[0]); err != nil {
+		return err
 	}
 	ids := make([]string, len(in.Events))
 	for i, seq := range in.Events {
@@ -124,7 +123,11 @@ func (d *Delivery) Deliver(ctx context.Context, in contract.Delivery) error {
 			continue
 		}
 		if c == nil {
-			if c, err = d.load(ctx, in.CallbackID, in.Events[len(in.Events)-1]); err != nil {
+			c, err = d.load(ctx, in.CallbackID, in.Events[len(in.Events)-1])
+			if errors.Is(err, errNotShown) {
+				return d.again(seq, connectors.Unavailable, true, 0) // what it is made from is late
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -139,6 +142,25 @@ func (d *Delivery) Deliver(ctx context.Context, in contract.Delivery) error {
 		}
 	}
 	return nil
+}
+
+// shortRest is a pause that is waited for here: a longer one lets others work meanwhile.
+const shortRest = 10 * time.Second
+
+// rest waits while the destination asks for a pause. A long one is an error by
+// which the engine waits; it is no try.
+func (d *Delivery) rest(ctx context.Context, seq int64) error {
+	for {
+		wait := d.gate.closedFor(d.Now())
+		switch {
+		case wait <= 0:
+			return nil
+		case wait > shortRest:
+			return d.again(seq, connectors.RateLimited, true, spread(wait))
+		case !pause(ctx, spread(wait)):
+			return d.again(seq, connectors.RateLimited, true, 0)
+		}
+	}
 }
 
 // Redeliver brings one event there once more, because somebody asked for it.
@@ -269,6 +291,8 @@ func cause(o *connectors.Owed) string {
 	return o.Detail
 }
 
+var errNotShown = errors.New("it is not shown yet")
+
 // shownCallback is what is shown of a callback.
 type shownCallback struct {
 	view   book.View
@@ -291,7 +315,7 @@ func (d *Delivery) load(ctx context.Context, id string, seq int64) (*shownCallba
 			return nil, err
 		}
 		if !pause(waiting, wait) {
-			return nil, fmt.Errorf("event %d of callback %s is not shown yet", seq, id)
+			return nil, fmt.Errorf("event %d of callback %s: %w", seq, id, errNotShown)
 		}
 	}
 	var err error

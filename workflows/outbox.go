@@ -30,8 +30,9 @@ var (
 )
 
 const (
-	// deliveryTakes is how long the delivery of one event may take.
-	deliveryTakes = 40 * time.Second
+	// deliveryTakes is how long the delivery of one event may take, with the pause
+	// that its destination asks for before.
+	deliveryTakes = 50 * time.Second
 	// deliveryWaits is how long quick tries may wait for a worker, and between them.
 	deliveryWaits = time.Minute
 	// deliveryBeats is how soon a delivery whose worker has died is tried by another.
