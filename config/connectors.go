@@ -103,7 +103,11 @@ func (b *Block) Wrong(path, expected string) error {
 	for rest, found := path, true; rest != "" && found && at.given(); {
 		at, rest, found = below(at, rest)
 	}
-	return &Error{File: b.reader.file, Line: at.line, Path: join(b.at.path, path), Expected: strings.TrimPrefix(expected, "expected ")}
+	where := b.at.path
+	if path != "" {
+		where = join(where, path)
+	}
+	return &Error{File: b.reader.file, Line: at.line, Path: where, Expected: strings.TrimPrefix(expected, "expected ")}
 }
 
 // below follows a path by one key or index.

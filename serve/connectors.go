@@ -192,7 +192,7 @@ const (
 )
 
 func (d *Desk) keepRunning(ctx context.Context, name string, r connectors.Runner) {
-	lease := &lease{store: d.Store, name: "run:" + name, holder: uuid.NewString()}
+	lease := &lease{store: d.Store, name: "run:" + name, holder: uuid.NewString(), lasts: leaseFor, every: leaseRenew}
 	for ctx.Err() == nil {
 		err := lease.while(ctx, r.Run)
 		if err != nil && ctx.Err() == nil {
@@ -210,47 +210,52 @@ type lease struct {
 		Lease(ctx context.Context, name, holder string, now, until callback.Instant) (bool, error)
 	}
 	name, holder string
+	lasts, every time.Duration
 }
 
 // while runs f for as long as the lease is held; it waits for it first. A
 // database that is away takes the lease away when it would have run out.
 func (l *lease) while(ctx context.Context, f func(context.Context) error) error {
+	held := time.Now()
 	for !l.hold(ctx) {
-		if err := sleep(ctx, leaseRenew); err != nil {
+		if err := sleep(ctx, l.every); err != nil {
 			return err
 		}
+		held = time.Now()
 	}
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- f(running) }()
-	held := time.Now()
 	for {
 		select {
 		case err := <-done:
 			l.giveUp(ctx)
 			return err
-		case <-time.After(leaseRenew):
+		case <-time.After(l.every):
 		}
+		asked := time.Now()
 		switch {
 		case ctx.Err() != nil:
 		case l.hold(ctx):
-			held = time.Now()
-		case time.Since(held) >= leaseFor-leaseRenew:
+			held = asked
+		case time.Since(held) >= l.lasts-l.every:
 			cancel() // somebody else may hold it by now
 		}
 	}
 }
 
 func (l *lease) hold(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, l.every/2)
+	defer cancel()
 	now := callback.At(time.Now())
-	held, err := l.store.Lease(ctx, l.name, l.holder, now, now.Plus(callback.Duration(leaseFor)))
+	held, err := l.store.Lease(ctx, l.name, l.holder, now, now.Plus(callback.Duration(l.lasts)))
 	return err == nil && held
 }
 
 // giveUp lets another process go on at once.
 func (l *lease) giveUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseRenew)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.every)
 	defer cancel()
 	now := callback.At(time.Now())
 	_, _ = l.store.Lease(ctx, l.name, l.holder, now, now) // else it runs out

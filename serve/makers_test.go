@@ -55,15 +55,15 @@ func configured(t *testing.T, connectors string, unset ...string) (*config.Confi
 	return c, CheckConnectors(c)
 }
 
+func deskOf(c *config.Config, s *store.Store) *Desk {
+	return &Desk{Config: c, Store: s, Logger: slog.New(slog.DiscardHandler)}
+}
+
 func connected(t *testing.T, c *config.Config) ([]string, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	book, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "desk.db"), store.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, book.Close()) })
-	require.NoError(t, book.Migrate(t.Context()))
-	d := &Desk{Config: c, Store: book, Logger: slog.New(slog.DiscardHandler)}
-	all, err := d.connect(&floor{store: book})
+	s := opened(t)
+	all, err := deskOf(c, s).connect(&floor{store: s})
 	var names []string
 	for _, made := range all {
 		names = append(names, made.Name())
