@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 
 // system is another system in a test: what got there, and when it is away.
 type system struct {
-	got   []string // "freshdesk:4"
+	mu    sync.Mutex // the environment runs activities side by side
+	got   []string   // "freshdesk:4"
 	tries int
 	// refuse says why an event cannot be taken now; empty: it is taken.
 	refuse func(in contract.Delivery, seq int64, now time.Time) (code string)
@@ -35,6 +37,8 @@ var everything = []callback.EventType{
 func (b *bundle) delivers(s *system) *bundle {
 	var a *activities.Delivery
 	b.OnActivity(a.Deliver, mock.Anything, mock.Anything).Return(func(_ context.Context, in contract.Delivery) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.tries++
 		for _, seq := range in.Events {
 			if s.refuse != nil {
