@@ -161,7 +161,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 // pagesAt is what answers beside the API at a path; nil: nothing does.
 func (a *API) pagesAt(path string) http.Handler {
 	switch {
-	case path == "/v1" || strings.HasPrefix(path, "/v1/"):
+	case path == "/v1" || strings.HasPrefix(path, "/v1/"), strings.Contains(path, "//"):
 		return nil
 	case path == "/sign-in" || strings.HasPrefix(path, "/sign-in/") || path == "/sign-out":
 		return a.signIn
@@ -193,10 +193,7 @@ func (a *API) register(op *operation) {
 	if !op.open {
 		described.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 		refusals = append(refusals, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeRateLimited,
-			callback.CodeUnavailable, callback.CodeInternal)
-	}
-	if len(op.query) > 0 {
-		refusals = append(refusals, callback.CodeInvalid)
+			callback.CodeUnavailable, callback.CodeInternal, callback.CodeInvalid)
 	}
 	if strings.Contains(op.path, "{id}") {
 		refusals = append(refusals, callback.CodeNotFound)
