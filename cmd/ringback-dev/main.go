@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,6 +126,11 @@ func with(ctx context.Context, cfg *config.Config, do func(context.Context, *pro
 	if ui := p.server.UIAddress(); ui != "" {
 		p.TemporalUI = "http://" + ui
 	}
+	where, err := whereaboutsOf(data, p.server.Address(), settings.Temporal.Namespace)
+	if err != nil {
+		return err
+	}
+	p.Beside = map[string]http.Handler{whereaboutsPath: where}
 	return do(ctx, p)
 }
 
@@ -195,9 +201,18 @@ func open(ctx context.Context, source config.Source, server string) (*cli.Desk, 
 		return nil, err
 	}
 	settings := &cfg.Settings
+	where := whereabouts{Data: settings.Embedded.Data, Temporal: fmt.Sprintf("127.0.0.1:%d", settings.Embedded.TemporalPort), Namespace: settings.Temporal.Namespace}
+	if server != "" {
+		if err := cli.Running(ctx, server); err != nil {
+			return nil, err
+		}
+		if where, err = where.told(ctx, server); err != nil {
+			return nil, err
+		}
+	}
 	// What is not there holds no histories, and would seem to verify.
-	if _, err := os.Stat(bookIn(settings.Embedded.Data)); err != nil {
-		return nil, cli.Mistake("--data %s: expected the folder of a desk that has run: %s is not there", settings.Embedded.Data, bookIn(settings.Embedded.Data))
+	if _, err := os.Stat(bookIn(where.Data)); err != nil {
+		return nil, cli.Mistake("--data %s: expected the folder of a desk that has run: %s is not there", where.Data, bookIn(where.Data))
 	}
 	if server == "" {
 		settings.Embedded.TemporalPort, settings.Embedded.UIPort = 0, 0
@@ -209,21 +224,17 @@ func open(ctx context.Context, source config.Source, server string) (*cli.Desk, 
 			})
 		})
 	}
-	if err := cli.Running(ctx, server); err != nil {
-		return nil, err
-	}
 	logger := observe.Logger(os.Stderr, slog.LevelWarn)
 	return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
-		book, err := store.OpenSQLite(ctx, bookIn(settings.Embedded.Data), store.Options{})
+		book, err := store.OpenSQLite(ctx, bookIn(where.Data), store.Options{})
 		if err != nil {
 			return err
 		}
 		defer book.Close()
 		dialling, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		c, err := engine.Dial(dialling, engine.Config{
-			Address: fmt.Sprintf("127.0.0.1:%d", settings.Embedded.TemporalPort), Namespace: settings.Temporal.Namespace, Logger: logger,
-		})
+		settings.Temporal.Namespace = where.Namespace
+		c, err := engine.Dial(dialling, engine.Config{Address: where.Temporal, Namespace: where.Namespace, Logger: logger})
 		if err != nil {
 			return err
 		}
