@@ -525,6 +525,22 @@ func TestR06_AReservationThatIsNoneIsToldLast(t *testing.T) {
 	d.command("sup1", id, "escalate", none).refused(409, "no_higher_tier", "R06")
 }
 
+// A callback that is closed is told so, whoever asks (the contract's order).
+func TestR09_ClosedComesBeforeWhoAsks(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, func(o *api.Options) {
+		o.Authenticator = keys{"intake": {ID: "system:x", Scopes: []string{api.ScopeIntake}}}
+	})
+	closed, open := d.completed(), d.create(func(b object) { b["customer"].(object)["ref"] = "crm-2" })
+	for _, key := range []string{"", "k"} {
+		claim := func(id string) *reply {
+			return d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/claim", key: key, header: map[string]string{"Authorization": "Bearer intake"}})
+		}
+		claim(closed).refused(409, "closed", "R09")
+		claim(open).refused(403, "forbidden", "")
+	}
+}
+
 func TestCompressedBodiesAreNotUnderstood(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
