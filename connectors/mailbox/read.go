@@ -49,9 +49,12 @@ func (c *Connector) Run(ctx context.Context) error {
 	pause, said := firstPause, ""
 	for ctx.Err() == nil {
 		began := c.deps.Now()
-		err := c.session(ctx)
+		read, err := c.session(ctx)
+		if read { // a connection that breaks now and then is no server that is away
+			pause = firstPause
+		}
 		if c.deps.Now().Sub(began) > longestPause {
-			pause, said = firstPause, ""
+			said = ""
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said { // the same trouble is told once
 			said = err.Error()
@@ -206,19 +209,21 @@ type refused struct{ words string }
 
 func (r *refused) Error() string { return r.words }
 
-// session reads what is there, and then what comes.
-func (c *Connector) session(ctx context.Context) error {
+// session reads what is there, and then what comes; read: the folder was read to
+// its end.
+func (c *Connector) session(ctx context.Context) (read bool, err error) {
 	s, err := c.connect(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.close()
 	for {
 		if err := s.sweep(ctx); err != nil {
-			return err
+			return read, err
 		}
+		read = true
 		if err := s.wait(ctx); err != nil {
-			return err
+			return read, err
 		}
 	}
 }
