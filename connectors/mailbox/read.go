@@ -24,8 +24,9 @@ const (
 	// step bounds one exchange with the server, and fetching a message.
 	step = time.Minute
 	// idling is how long the server is listened to before it is looked for new mail
-	// all the same: a connection that has died does not say so.
-	idling = 5 * time.Minute
+	// all the same: a connection that has died does not say so, and some servers do
+	// not tell of what came while it was not listened to.
+	idling = time.Minute
 	// firstPause and longestPause are between attempts to connect.
 	firstPause, longestPause = time.Second, time.Minute
 )
@@ -50,7 +51,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began := c.deps.Now()
 		read, err := c.session(ctx)
-		if read { // a connection that breaks now and then is no server that is away
+		if read { // a connection that breaks again and again is no server that is away
 			pause = firstPause
 		}
 		if c.deps.Now().Sub(began) > longestPause {
@@ -90,6 +91,8 @@ type session struct {
 	news   chan struct{}
 	folder *imap.SelectData
 	stop   func() bool
+	// read: a message was taken, or there was none.
+	read bool
 }
 
 func (s *session) close() {
@@ -209,8 +212,8 @@ type refused struct{ words string }
 
 func (r *refused) Error() string { return r.words }
 
-// session reads what is there, and then what comes; read: the folder was read to
-// its end.
+// session reads what is there, and then what comes; read: some of it was, or there
+// was nothing.
 func (c *Connector) session(ctx context.Context) (read bool, err error) {
 	s, err := c.connect(ctx)
 	if err != nil {
@@ -219,11 +222,11 @@ func (c *Connector) session(ctx context.Context) (read bool, err error) {
 	defer s.close()
 	for {
 		if err := s.sweep(ctx); err != nil {
-			return read, err
+			return s.read, err
 		}
-		read = true
+		s.read = true
 		if err := s.wait(ctx); err != nil {
-			return read, err
+			return s.read, err
 		}
 	}
 }
@@ -267,6 +270,7 @@ func (s *session) sweep(ctx context.Context) error {
 		if err := s.message(ctx, uid); err != nil {
 			return err
 		}
+		s.read = true
 		if fresh {
 			continue // not before all of the old ones are taken
 		}
