@@ -297,8 +297,8 @@ func TestAPauseWithoutALengthGrowsUntilSomethingArrives(t *testing.T) {
 	b := newBundle(t)
 	refused := func(connectors.Delivery) error { return &connectors.Owed{Code: connectors.RateLimited, Detail: "429"} }
 	b.taker.fail = refused
-	for tries, seconds := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		rest := seconds * time.Second
+	for tries, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		rest := time.Duration(seconds) * time.Second
 		b.owed(b.deliver(contract.Delivery{Events: []int64{2}}), connectors.RateLimited, 2)
 		require.Len(t, b.taker.got, tries+1)
 		if rest > 10*time.Second { // a shorter one would be waited for
