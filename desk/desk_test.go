@@ -550,7 +550,7 @@ func TestMyWorkIsInOrderOfPromise(t *testing.T) {
 	}
 	first("sup1", "Late", ">Start<")
 	h.give("sup1", late, "start", nil)
-	first("sup1", "Late", "Call +919876543210")
+	first("sup1", "Late", "Call +91 98765 43210")
 	first("sup1", "Late", `value="no_answer"`)
 	h.give("sup1", late, "attempts", object{"disposition": "reached"})
 	first("sup1", "Soon", ">Start<") // the other promise still runs
@@ -580,7 +580,65 @@ func TestR01TheWordsToSay(t *testing.T) {
 		when = "tomorrow, " + when
 	}
 	require.Contains(t, h.page("assoc1", "/callbacks/"+id+"/promised").body,
-		"Thank you, Asha Rao. A supervisor will call you on &#43;919876543210 by "+when+" your time.")
+		"Thank you, Asha Rao. A supervisor will call you on &#43;91 98765 43210 by "+when+" your time.")
+}
+
+// A name that is written from right to left does not turn the sentence around it.
+func TestNamesReadInTheirOwnDirection(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise(func(b object) {
+		b["customer"] = object{"name": "محمد (2)", "phone": "+971501234567", "time_zone": "Asia/Dubai"}
+	})
+	require.Contains(t, h.page("assoc1", "/callbacks/"+id+"/promised").body, "Thank you, \u2068محمد (2)\u2069. A supervisor")
+	for _, path := range []string{"/", "/board", "/activities", "/tags", "/search?q=971501234567", "/callbacks/" + id, "/callbacks/" + id + "/customer"} {
+		require.Contains(t, h.page("sup1", path).body, "<bdi>محمد (2)</bdi>", path)
+	}
+}
+
+// The menu leads to what is open, in order of promise; a list of everything
+// begins with the newest, not with what was closed years ago.
+func TestActivitiesBeginWithWhatMatters(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	ids := h.busy()
+	h.move(time.Second)
+	newest := h.promise()
+	rows := func(path string) (ids []string) {
+		h.page("mgr1", path).walk(func(n *html.Node) {
+			if id, has := attribute(n, "id"); has && n.Data == "tr" {
+				ids = append(ids, strings.TrimPrefix(id, "r-"))
+			}
+		})
+		return ids
+	}
+	var menu string
+	h.page("mgr1", "/").walk(func(n *html.Node) {
+		if href, _ := attribute(n, "href"); strings.HasPrefix(href, "/activities") && menu == "" {
+			menu = href
+		}
+	})
+	open := rows(menu)
+	require.NotContains(t, open, ids["completed"])
+	require.NotContains(t, open, ids["cancelled"])
+	require.Contains(t, h.page("mgr1", menu).body, `aria-current="page">Open</a>`)
+	require.True(t, slices.IsSortedFunc(open, func(a, b string) int { return h.callback(a).DueAt.Compare(h.callback(b).DueAt.Time) }))
+	all := rows("/activities")
+	require.Equal(t, newest, all[0])
+	require.Contains(t, all, ids["completed"])
+}
+
+// What people read is a word, not a name of the configuration.
+func TestTiersInWords(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	wall := h.page("sup1", "/wallboard").body
+	require.Contains(t, wall, `<th scope="row">Tier 3</th>`)
+	require.NotContains(t, wall, `<th scope="row">Associate</th>`, "nobody is ever transferred to an associate")
+	promise := h.page("assoc1", "/new").body
+	for _, who := range []string{"a supervisor", "an executive", "an agent", "a tier 3"} {
+		require.Contains(t, promise, `data-who="`+who+`"`)
+	}
 }
 
 // R15: all of one customer, open first, without a name or number in an address.
@@ -622,6 +680,16 @@ func TestR10OpenTags(t *testing.T) {
 	})
 	require.True(t, slices.IsSortedFunc(due, time.Time.Compare), "oldest promise first")
 	require.Contains(t, s.body, "data-chase")
+	text := map[string]string{}
+	s.walk(func(n *html.Node) {
+		if said, has := attribute(n, "data-text"); has {
+			id, _ := attribute(n.Parent.Parent, "data-id")
+			text[id] = said
+		}
+	})
+	// Whoever is chased may be in another zone, and can only put back what they have.
+	require.Regexp(t, `^anybody of Managers - RM: a callback of the tier manager is due on \w+ \d+ \w+, \d\d:\d\d UTC\. Please claim it and call the customer\.$`, text[ids["queued"]])
+	require.Regexp(t, `^Supervisor One: the customer was reached on .* UTC, and the callback is still open\.`, text[ids["reached"]])
 	require.NotContains(t, h.page("aud1", "/tags").body, "data-chase")
 }
 

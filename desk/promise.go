@@ -32,7 +32,7 @@ var transferOutcomes = []outcome{
 
 // zones are offered for the customer's clock; any other of the database may be typed.
 var zones = []string{
-	"Africa/Accra", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "Africa/Nairobi", "America/Bogota", "America/Buenos_Aires",
+	"Africa/Accra", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "Africa/Nairobi", "America/Argentina/Buenos_Aires", "America/Bogota",
 	"America/Chicago", "America/Denver", "America/Los_Angeles", "America/Mexico_City", "America/New_York", "America/Sao_Paulo", "America/Toronto",
 	"Asia/Bangkok", "Asia/Colombo", "Asia/Dhaka", "Asia/Dubai", "Asia/Hong_Kong", "Asia/Jakarta", "Asia/Karachi", "Asia/Kathmandu", "Asia/Kolkata",
 	"Asia/Manila", "Asia/Riyadh", "Asia/Seoul", "Asia/Shanghai", "Asia/Singapore", "Asia/Tokyo", "Australia/Perth", "Australia/Sydney",
@@ -152,10 +152,7 @@ func midnight(t time.Time) time.Time {
 
 // Words are what to say.
 func (p *promisedPage) Words() string {
-	who := "A " + p.Tier
-	if p.Tier != "" && (p.Tier[0] == 'a' || p.Tier[0] == 'e') {
-		who = "An " + p.Tier
-	}
+	who := capital(somebodyOf(p.Tier))
 	when := "by " + p.By()
 	if p.ofTheir {
 		when += " your time"
@@ -164,7 +161,7 @@ func (p *promisedPage) Words() string {
 		at := p.ScheduledFor.In(p.zone).Format("Monday 2 January, 15:04")
 		when = "after " + at + ", at the latest " + when
 	}
-	return "Thank you, " + p.CustomerName() + ". " + who + " will call you on " + p.Phone() + " " + when + "."
+	return "Thank you, " + isolated(p.CustomerName()) + ". " + who + " will call you on " + p.PhoneText() + " " + when + "."
 }
 
 // ZoneOf says whose clock the words go by.

@@ -98,8 +98,7 @@ func (v *visit) reports() error {
 	}
 	p.asked.Set("from", p.Report.From.String())
 	p.asked.Set("to", p.Report.To.String())
-	p.Zones = []string{v.ZoneName(), "UTC"}
-	for _, name := range append([]string{zone.String()}, zones...) {
+	for _, name := range append([]string{v.ZoneName(), "UTC", zone.String()}, zones...) {
 		if !slices.Contains(p.Zones, name) {
 			p.Zones = append(p.Zones, name)
 		}
@@ -202,6 +201,8 @@ const (
 	chartTop, chartBase = 12, 192
 	// chartLeft leaves room for numbers.
 	chartLeft = 44
+	// barMost is how wide a bar is at most: a single day is no wall of colour.
+	barMost = 72
 )
 
 // scale returns a round number no less than most, and the steps to it.
@@ -234,8 +235,8 @@ func axis(wide, n int, most int64) (c chart, x func(i int) (at, width int), y fu
 	}
 	slot := float64(wide-chartLeft) / float64(max(n, 1))
 	x = func(i int) (int, int) {
-		gap := min(slot*.2, 12)
-		return chartLeft + int(slot*float64(i)+gap/2), max(int(slot-gap), 1)
+		bar := min(slot-min(slot*.2, 12), barMost)
+		return chartLeft + int(slot*float64(i)+(slot-bar)/2), max(int(bar), 1)
 	}
 	return c, x, y
 }

@@ -74,7 +74,7 @@ func TestR01ToR12_ThreePeopleInThreeWindows(t *testing.T) {
 	supervisor.Click("[data-claim-next] button")
 	supervisor.Says("Zebedee Quartermain is yours.")
 	supervisor.Click("#first .act", "Start")
-	supervisor.Until(`document.querySelector("#first [data-act]")?.textContent.includes("Call +442079460958")`)
+	supervisor.Until(`document.querySelector("#first [data-act]")?.textContent.includes("Call +44 20 7946 0958")`)
 
 	// R05: who took it owns it; the associate's page says so by itself.
 	associate.Go("/callbacks/" + id)

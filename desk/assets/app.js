@@ -32,6 +32,8 @@ if (page && watches[page.dataset.watch]) {
   const again = soon(refresh, pauses[page.dataset.watch]);
   live.changes.addEventListener("callback", (e) => { if (matters(e.detail, page)) again(); });
   live.changes.addEventListener("reset", again);
+  // A promise that passes while one looks does not go on being called in time, even if the engine is slow to say so.
+  document.addEventListener("passed", soon(refresh, pauses[page.dataset.watch], 1_200));
 }
 
 // An outage concerns everybody, whatever page they are on.

@@ -141,6 +141,7 @@ changes.addEventListener("callback", (e) => {
   later();
 });
 changes.addEventListener("reset", () => location.reload());
+board.addEventListener("passed", (e) => { const card = e.target.closest(".bcard"); if (card) { dirty.add(card.dataset.id); setTimeout(later, 1_200); } });
 
 // More of one cell.
 board.addEventListener("click", async (e) => {

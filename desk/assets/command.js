@@ -169,7 +169,7 @@ const submit = async (form, submitter) => {
     form.reset();
     form.closest("dialog")?.close();
     toast(a.status === 202 && form.dataset.command !== "customer-called"
-      ? "Accepted and safe. The lists show it in a moment." : done[form.dataset.command] || "Done.");
+      ? "Accepted and safe. The lists show it in a moment." : form.dataset.done || done[form.dataset.command] || "Done.");
     form.dispatchEvent(new CustomEvent("done", { bubbles: true, detail: a.body }));
     await refresh();
     return;
