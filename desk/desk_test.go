@@ -558,7 +558,7 @@ func TestMyWorkIsInOrderOfPromise(t *testing.T) {
 	first("sup1", "Late", ">Complete<")
 	h.give("mgr1", late, "notes", object{"kind": "note", "body": "Please hurry up"})
 	require.Contains(t, h.page("sup1", "/").body, "Please hurry up", "whoever has it sees what others wrote")
-	first("sup2", "Nobody waits for you", "Claim the next one")
+	first("sup2", "customers wait in your queues", "Claim the next one")
 	require.Contains(t, h.page("sup2", "/").body, waits)
 	first("assoc1", "Promise a callback", "/new")
 	require.Contains(t, h.page("assoc1", "/").body, "Promised by you")
