@@ -583,6 +583,29 @@ func TestR01TheWordsToSay(t *testing.T) {
 		"Thank you, Asha Rao. A supervisor will call you on &#43;91 98765 43210 by "+when+" your time.")
 }
 
+// R01: where nobody said what the customer's clock is, their number may; and what
+// happens now is what happens.
+func TestR01TheWordsGoByTheNumber(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	of := func(change func(object)) string {
+		id := h.promise(func(b object) {
+			b["customer"] = object{"name": "Asha Rao", "phone": "+919876543210"}
+			change(b)
+		})
+		return html.UnescapeString(h.page("assoc1", "/callbacks/"+id+"/promised").body)
+	}
+	plain := of(func(object) {})
+	require.Contains(t, plain, " your time.")
+	require.Contains(t, plain, "Time: Asia/Kolkata, which their number belongs to.")
+	require.Contains(t, plain, "It waits in the queue Supervisors - RM.")
+	require.Contains(t, plain, "it climbs by itself")
+	later := of(func(b object) { b["scheduled_for"] = h.Now().AddDate(1, 0, 0).UTC().Format(time.RFC3339) })
+	require.Contains(t, later, h.Now().AddDate(1, 0, 0).In(time.FixedZone("", 5*3600+1800)).Format("2 January 2006"), "of another year it says which")
+	require.Contains(t, later, "It waits for the time that they asked for, and comes into the queue Supervisors - RM then.")
+	require.Contains(t, of(func(b object) { b["policy"] = "executive-escalation" }), "everybody is chased until it is done")
+}
+
 // A name that is written from right to left does not turn the sentence around it.
 func TestNamesReadInTheirOwnDirection(t *testing.T) {
 	t.Parallel()

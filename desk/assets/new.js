@@ -70,6 +70,9 @@ worked.addEventListener("click", () => {
 });
 setInterval(() => { if (!document.hidden && worked.hidden) look(box); }, 20_000);
 
+// Who dials 00 for other countries may write it, too.
+field("customer.phone").addEventListener("change", (e) => { e.target.value = e.target.value.replace(/^\s*00/, "+"); });
+
 // Open callbacks of the same customer, number or ticket: said while typing.
 const twins = form.querySelector("[data-twins]");
 let timer = 0, asked = 0;
