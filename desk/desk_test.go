@@ -390,6 +390,39 @@ func TestWhoIsNotSignedInIsSentToSignIn(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, h.get("stranger", "/").status)
 }
 
+// Every address of the desk, as everybody and as nobody.
+func TestEveryAddressAsEverybody(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	ids := h.busy()
+	id := ids["completed"]
+	mays := map[string][]string{ // who may; everybody else is refused
+		"/people": {"admin1"}, "/people/sup1": {"admin1"},
+		"/audit": {"aud1"}, "/audit/" + id: {"aud1"}, "/audit/" + id + "/history.json": {"aud1"}, "/audit/" + id + "/bundle.zip": {"aud1"},
+	}
+	for _, path := range append(addresses(map[string]string{"": id}), "/activities.csv", "/reports.csv", "/reports/rows.csv", "/board/cards?id="+id) {
+		mays[path] = everybody
+	}
+	for path, who := range mays {
+		for _, as := range everybody {
+			want := http.StatusForbidden
+			if slices.Contains(who, as) {
+				want = http.StatusOK
+			}
+			s := h.get(as, path)
+			require.Equal(t, want, s.status, "%s as %s", path, as)
+			require.Contains(t, s.header.Get("Content-Security-Policy"), "default-src 'none'", path)
+			if want != http.StatusOK {
+				require.NotContains(t, s.body, id)
+				require.NotContains(t, s.body, "Asha Rao")
+			}
+		}
+		nobody := h.get("", path)
+		require.Equal(t, http.StatusSeeOther, nobody.status, path)
+		require.True(t, strings.HasPrefix(nobody.header.Get("Location"), "/sign-in?next="), path)
+	}
+}
+
 func TestProblemsArePages(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -450,6 +483,34 @@ func TestFiguresAreTheAPIs(t *testing.T) {
 	require.Equal(t, count(openOnes), number(wall, `<dt>Open</dt><dd>(\d+)<`))
 	require.Equal(t, count("status=queued"), number(wall, `<dt>Waiting</dt><dd>(\d+)<`))
 	require.Equal(t, count("overdue=true"), number(wall, `<dt>Overdue</dt><dd>(\d+)<`))
+	require.Equal(t, count("status=queued&queue=Managers%20-%20RM&queue=Managers%20-%20Customer%20Service"), number(h.page("mgr1", "/"), `(\d+) waiting in your queues`))
+
+	var stats api.Stats
+	midnight := time.Date(h.Now().UTC().Year(), h.Now().UTC().Month(), h.Now().UTC().Day(), 0, 0, 0, 0, time.UTC)
+	require.NoError(t, h.Do(t.Context(), "mgr1", http.MethodGet, "/v1/stats?from="+midnight.Format(time.RFC3339), nil, &stats))
+	require.Contains(t, wall.body, fmt.Sprintf("Today: %d promises made, %d kept, %d missed", stats.Made, stats.Kept, stats.MissedByPeople))
+
+	// Reports show what the API reports, and a figure leads back to the same days.
+	reports := h.page("mgr1", "/reports?from=2020-01-01&to=2020-02-01&zone=Asia%2FKolkata")
+	var rows string
+	reports.walk(func(n *html.Node) {
+		if href, _ := attribute(n, "href"); strings.HasPrefix(href, "/reports/rows?") && rows == "" {
+			rows = href
+		}
+	})
+	require.Contains(t, html.UnescapeString(h.page("mgr1", rows).body), "/reports?from=2020-01-01&to=2020-02-01&zone=Asia%2FKolkata")
+	at, err := url.Parse(rows)
+	require.NoError(t, err)
+	require.Equal(t, "2019-12-31T18:30:00.000Z", at.Query().Get("from"))
+	require.Equal(t, "2020-02-01T18:30:00.000Z", at.Query().Get("to"))
+	require.Contains(t, h.get("mgr1", "/reports.csv?"+at.RawQuery).body, "2020-01-01 00:00:00 to 2020-02-02 00:00:00 (Asia/Kolkata)")
+	today := h.page("mgr1", "/reports?days=30")
+	var report api.Report
+	require.NoError(t, h.Do(t.Context(), "mgr1", http.MethodGet, "/v1/reports?zone=UTC&from="+midnight.AddDate(0, 0, -29).Format(time.RFC3339), nil, &report))
+	require.Positive(t, report.Totals.Made)
+	for name, n := range map[string]int64{"Made": report.Totals.Made, "Kept": report.Totals.Kept, "Missed by people": report.Totals.MissedByPeople, "Open": report.Totals.Open} {
+		require.Equal(t, strconv.FormatInt(n, 10), number(today, `<dt>`+name+`</dt><dd><a [^>]*>(\d+)<`), name)
+	}
 }
 
 func TestCSVCannotBeAFormula(t *testing.T) {
