@@ -190,6 +190,11 @@ func TestNothingTypedIsLost(t *testing.T) {
 	w.Go("/callbacks/" + id)
 	w.Until(`document.querySelector("#note-body").value === "Customer prefers mornings" && document.querySelector("#hold-reason").value === "Bank opens at nine"`)
 
+	// Signing out keeps it, too, unless one says otherwise: somebody else may use this browser next.
+	w.Click("[popovertarget=account]")
+	w.Says("Forget the 2 texts that I have not sent")
+	w.Type(kb.Escape)
+
 	// Somebody else changes it while one types: the page follows, the words stay, and a stale command says so.
 	w.Click("[data-dialog=release]")
 	w.Fill("#release-reason", "Lunch")
