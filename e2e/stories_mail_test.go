@@ -298,7 +298,7 @@ func noticesAreSent(s *stories) {
 	require.NotContains(t, string(last.Body), "Asha")
 
 	// A delivery is replayed under its old id.
-	log := items(s.must(http.StatusOK, "aud1", "GET", "/v1/deliveries?destination=webhook:ops&state=delivered&callback="+id, nil))
+	log := items(s.must(http.StatusOK, "aud1", "GET", "/v1/deliveries?limit=200&destination=webhook:ops&state=delivered&callback="+id, nil))
 	require.Len(t, log, len(wanted))
 	s.retry(log[0])
 	s.eventually("it comes again", func() bool { repeats, _ := s.hook.Counts(); return repeats == 2 })
