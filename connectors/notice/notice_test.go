@@ -329,6 +329,9 @@ func TestWhileNoMailCanBeSentItIsOwedAndNothingIsLost(t *testing.T) {
 	f.server.Refuse("mail", 421)
 	f.clock.Advance(settling)
 	require.Error(t, f.c.round(context.Background(), true))
+	require.NoError(t, f.deliver(), "a server that wants to be asked again in a moment is no trouble yet")
+	f.clock.Advance(lasting)
+	require.Error(t, f.c.round(context.Background(), true))
 
 	f.promise()
 	f.clock.Advance(30 * time.Minute)
