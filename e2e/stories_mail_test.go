@@ -77,7 +77,7 @@ func mailToTheExecutives(s *stories) {
 	require.Empty(t, s.callbacks("mailbox:two-7301@customer.example"))
 
 	// In Zoho it is a ticket (R20), which ends with the case.
-	s.does("exec1", id, "start", "attempts", reached, "complete", served)
+	s.does("exec1", id, "start", "attempts", reached, "complete", resolved)
 	s.eventually("the ticket is closed", func() bool {
 		tickets := s.tasks(id, true)
 		return len(tickets) == 1 && tickets[0].Status == "Closed" && tickets[0].Resolution == "Resolved on the call"

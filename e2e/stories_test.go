@@ -344,8 +344,8 @@ func (s *stories) does(who, id string, commands ...any) {
 }
 
 var (
-	reached = object{"disposition": "reached"}
-	served  = object{"resolution_reason": "resolved", "call_summary": "secret-summary"}
+	reached  = object{"disposition": "reached"}
+	resolved = object{"resolution_reason": "resolved", "call_summary": "secret-summary"}
 )
 
 // callbacks are those of a source, the newest first.

@@ -64,7 +64,7 @@ func ticketEntersTheGroup(s *stories) {
 	// Freshdesk is away. The callback goes on without it.
 	fake.Faults.Only(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, path) })
 	fake.Faults.Always(connectortest.Broken)
-	s.does("mgr1", id, "attempts", object{"disposition": "reached", "note": "secret-note of the call"}, "complete", served)
+	s.does("mgr1", id, "attempts", object{"disposition": "reached", "note": "secret-note of the call"}, "complete", resolved)
 	require.Equal(t, []any{"completed", []any{}}, []any{s.get(id)["status"], s.get(id)["tags"]})
 	debt := s.owed(id, "freshdesk")
 	require.Equal(t, []any{"attempted", "unavailable"}, []any{debt["type"], debt["code"]})
@@ -126,7 +126,7 @@ func ticketIsDeleted(s *stories) {
 	s.must(http.StatusOK, "mgr1", "POST", waive, because)
 
 	// What follows cannot be brought there either, but holds up nothing here.
-	s.does("sup1", id, "complete", served)
+	s.does("sup1", id, "complete", resolved)
 	require.Equal(t, "completed", s.get(id)["status"])
 	for _, event := range []string{"noted", "untagged"} {
 		require.Equal(t, event, s.owed(id, "freshdesk")["type"])
