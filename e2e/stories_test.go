@@ -265,6 +265,14 @@ func (s *stories) start() {
 	s.eventually("ready", func() bool { return s.status("", "GET", "/readyz", nil) == http.StatusOK })
 }
 
+// eventually polls, as a desk's does, in the goroutine of the test: what is asked may fail it.
+func (s *stories) eventually(what string, so func() bool) {
+	s.t.Helper()
+	for began := time.Now(); !so(); <-time.After(50 * time.Millisecond) {
+		require.Less(s.t, time.Since(began), 2*time.Minute, "%s: it never was so", what)
+	}
+}
+
 // as is the same desk for a test of its own.
 func (s *stories) as(t *testing.T) *stories {
 	own := *s
@@ -336,8 +344,8 @@ func (s *stories) does(who, id string, commands ...any) {
 }
 
 var (
-	reached = object{"disposition": "reached"}
-	served  = object{"resolution_reason": "resolved", "call_summary": "secret-summary"}
+	reached  = object{"disposition": "reached"}
+	resolved = object{"resolution_reason": "resolved", "call_summary": "secret-summary"}
 )
 
 // callbacks are those of a source, the newest first.

@@ -13,7 +13,7 @@ import (
 )
 
 // ticketEntersTheGroup: an associate tags a ticket in Freshdesk by moving it to the supervisors' group, and never opens the
-// desk. Freshdesk is busy, loses an answer, and is away when the manager is done.
+// desk. Freshdesk is busy, hangs, loses an answer, and is away when the manager is done.
 func ticketEntersTheGroup(s *stories) {
 	t, fake := s.t, s.freshdesk
 	const ticket, source = 7004821, "freshdesk:7004821"
@@ -44,8 +44,8 @@ func ticketEntersTheGroup(s *stories) {
 	s.eventually("it is tagged", tags(tagged...))
 	require.Equal(t, []int{1, 1}, []int{fake.Faults.Count(connectortest.Busy), fake.Faults.Count(connectortest.BusySilently)})
 
-	// R12, R13: a note under its author's name, private; its answer is lost.
-	breaks(&fake.Faults, "POST "+path+"/notes", connectortest.Lost)
+	// R12, R13: a note under its author's name, private; Freshdesk hangs, and then loses its answer.
+	breaks(&fake.Faults, "POST "+path+"/notes", connectortest.Hanging, connectortest.Lost)
 	s.does("sup1", id, "notes", object{"kind": "note", "body": "secret-note <b>of sup1</b>"})
 	s.eventually("it is noted", func() bool { return len(fake.Notes(ticket)) > 0 })
 
@@ -64,7 +64,7 @@ func ticketEntersTheGroup(s *stories) {
 	// Freshdesk is away. The callback goes on without it.
 	fake.Faults.Only(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, path) })
 	fake.Faults.Always(connectortest.Broken)
-	s.does("mgr1", id, "attempts", object{"disposition": "reached", "note": "secret-note of the call"}, "complete", served)
+	s.does("mgr1", id, "attempts", object{"disposition": "reached", "note": "secret-note of the call"}, "complete", resolved)
 	require.Equal(t, []any{"completed", []any{}}, []any{s.get(id)["status"], s.get(id)["tags"]})
 	debt := s.owed(id, "freshdesk")
 	require.Equal(t, []any{"attempted", "unavailable"}, []any{debt["type"], debt["code"]})
@@ -126,7 +126,7 @@ func ticketIsDeleted(s *stories) {
 	s.must(http.StatusOK, "mgr1", "POST", waive, because)
 
 	// What follows cannot be brought there either, but holds up nothing here.
-	s.does("sup1", id, "complete", served)
+	s.does("sup1", id, "complete", resolved)
 	require.Equal(t, "completed", s.get(id)["status"])
 	for _, event := range []string{"noted", "untagged"} {
 		require.Equal(t, event, s.owed(id, "freshdesk")["type"])
@@ -196,4 +196,10 @@ func notesGoToBoth(s *stories) {
 	})
 	require.Equal(t, []int{1, 1}, []int{s.oneview.Faults.Count(connectortest.BusySilently), s.oneview.Faults.Count(connectortest.Lost)})
 	s.eventually("what may have arrived is sent again, and taken once", func() bool { return s.oneview.Seen() > len(s.oneview.Notes()) })
+
+	// R09: closed without service, the ticket says so.
+	s.does("mgr1", id, "cancel", object{"reason": "secret-reason"})
+	s.eventually("the tag is replaced", func() bool {
+		return slices.Equal(s.freshdesk.Ticket(ticket).Tags, []string{"Callback Not Served"})
+	})
 }
