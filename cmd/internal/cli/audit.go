@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,10 @@ func Audit(open Opener, beside bool) *cobra.Command {
 			Use: "replay ID|FILE|DIR", Short: "Replay histories against this version and compare the outcome", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				info, err := os.Stat(args[0])
-				if err != nil {
+				switch {
+				case err != nil && strings.ContainsAny(args[0], "./\\"): // no callback's id has them
+					return Mistake("%s: expected the id of a callback, or a file or directory that is there", args[0])
+				case err != nil:
 					return withDesk(cmd, open, server, args, replayID)
 				}
 				return replayFiles(cmd, audit.New(audit.Options{}), args[0], info.IsDir())

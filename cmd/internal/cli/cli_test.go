@@ -29,13 +29,14 @@ func TestArgumentsThatACommandDoesNotTakeAreMistakes(t *testing.T) {
 		return root.ExecuteContext(t.Context())
 	}
 	for _, args := range [][]string{
-		{"audit", "nope"}, {"audit", "replay"}, {"audit", "replay", "a", "b"}, {"audit", "export"}, {"audit", "timeline"}, {"audit", "verify", "x"}, {"rebuild", "x"},
+		{"audit", "nope"}, {"audit", "replay"}, {"audit", "replay", "a", "b"}, {"audit", "export"}, {"audit", "timeline"}, {"audit", "verify", "x"}, {"rebuild", "x"}, {"audit", "replay", "gone.json"}, {"audit", "replay", "gone/"},
 	} {
 		var wrong *mistake
 		require.ErrorAs(t, run(args...), &wrong, "%v", args)
 	}
 	require.NoError(t, run("audit"))
 	require.ErrorIs(t, run("audit", "verify"), opened)
+	require.ErrorIs(t, run("audit", "replay", "01a20cc5-b9d3-7c46-a1c1-26a4aaa10595"), opened)
 }
 
 type empty struct{}
