@@ -355,6 +355,30 @@ func TestR18_WhatIsDoneThereWhileAnAnswerIsLostIsDoneHere(t *testing.T) {
 	}
 }
 
+func TestR18_WhatIsDoneThereBeforeWeKnowTheTaskIsDoneHere(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t, func(c *Config) { c.ResolutionField = "cf_reason" })
+	require.NoError(t, fl.poll(context.Background()))
+	fl.subscribed()
+	id := fl.promise("callback-exception")
+	fl.do("agent1", id, "claim", nil)
+	fl.do("agent1", id, "start", nil)
+	fl.fake.Faults.Only(func(r *http.Request) bool { return r.Method == http.MethodPost })
+	fl.fake.Faults.Next(connectortest.Lost)
+	require.Equal(t, connectors.Unavailable, owed(t, fl.deliver(id)).Code)
+	fl.edit("2001", fl.only(false).ID, func(i *zohodeskfake.Item) {
+		i.Status, i.Fields = "Completed", map[string]any{"cf_reason": "information_given"}
+	})
+	fl.work()
+	require.NoError(t, fl.deliver(id))
+	require.Equal(t, "Completed", fl.only(false).Status)
+	require.NoError(t, fl.poll(context.Background()))
+	require.NoError(t, fl.deliver(id))
+	require.Equal(t, callback.StatusCompleted, fl.state(id).Status)
+	require.Equal(t, "information_given", fl.state(id).ResolutionReason)
+	require.Empty(t, fl.kept.Messages())
+}
+
 func TestR18_WhoeverDidItMustBeSomebodyHere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

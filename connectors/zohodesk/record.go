@@ -85,11 +85,17 @@ func (z *Zoho) find(ctx context.Context, d *connectors.Delivery, k kind) (*recor
 		return nil, err
 	}
 	if !first || d.Again {
-		if r.ID, err = z.lookFor(ctx, k, id, d.Intake.RequestedAt.Time); err != nil {
+		made, err := z.lookFor(ctx, k, id, d.Intake.RequestedAt.Time)
+		if err != nil {
 			return nil, err
 		}
-		if r.ID != "" {
+		if made != nil {
+			r.ID = string(made.ID)
+			wanted := r.Status
 			r.sent = sent{} // written again, to be sure
+			if made.closed() {
+				r.Status = wanted // but not over what somebody did there meanwhile: a poll finds it
+			}
 		}
 	}
 	if r.ID == "" {
@@ -127,23 +133,23 @@ func marker(callbackID string) string {
 }
 
 // lookFor looks for what may have been made, among the newest: the list is exact
-// where search is behind. Empty: it was not made.
-func (z *Zoho) lookFor(ctx context.Context, k kind, callbackID string, since time.Time) (string, error) {
+// where search is behind. nil: it was not made.
+func (z *Zoho) lookFor(ctx context.Context, k kind, callbackID string, since time.Time) (*item, error) {
 	for page := range 50 {
 		found, err := z.list(ctx, k, "-createdTime", page)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		for _, i := range found {
-			if strings.Contains(i.Subject, marker(callbackID)) {
-				return string(i.ID), nil
+		for n := range found {
+			if strings.Contains(found[n].Subject, marker(callbackID)) {
+				return &found[n], nil
 			}
 		}
 		if len(found) < pageSize || found[len(found)-1].CreatedTime.Before(since.Add(-skew)) {
 			break
 		}
 	}
-	return "", nil
+	return nil, nil //nolint:nilnil // documented
 }
 
 const (
