@@ -396,6 +396,23 @@ func TestAPersonWhoseAddressIsRefusedHoldsUpNobody(t *testing.T) {
 	require.Empty(t, f.mail(), "after days it is given up")
 }
 
+// Of one person alone: a full mailbox, or a server that greylists.
+func TestR10_AnAddressThatIsRefusedForNowHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.server.RefuseAddress("sup1@desk.example", 450)
+	f.promise()
+	f.pass(30 * time.Minute)
+	require.Equal(t, []string{"sup2"}, who(f.mail()))
+	require.NoError(t, f.deliver(), "nothing is owed for it")
+	calls := f.server.Refused()
+	require.Empty(t, f.mail())
+	require.Equal(t, calls, f.server.Refused(), "it is left alone for a while")
+	f.server.RefuseAddress("sup1@desk.example", 0)
+	f.clock.Advance(notNowFor)
+	require.Equal(t, []string{"sup1"}, who(f.mail()), "minutes later, not an hour")
+}
+
 func TestManyProcessesWriteAndOneSends(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(c *Config) { c.Every = time.Second })

@@ -1,6 +1,6 @@
 // People and keys: what is left empty is said to be empty, and a key is shown once.
 
-import { ask, element, newKey, openDialog, refuse, toast } from "./command.js";
+import { ask, clear, element, missing, newKey, openDialog, refuse, toast } from "./command.js";
 import { forget } from "./draft.js";
 
 const lists = ["queues", "roles", "scopes", "unpin"];
@@ -29,6 +29,9 @@ const changedOf = (form) => {
 };
 
 const send = async (form, method, body) => {
+  clear(form);
+  const lacks = missing(form);
+  if (lacks) { await refuse(form, lacks); return null; }
   const headers = { "Idempotency-Key": newKey() };
   if (form.dataset.match) headers["If-Match"] = `"${form.dataset.match}"`;
   form.dataset.busy = "1";

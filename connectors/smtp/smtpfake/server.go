@@ -54,6 +54,7 @@ type Server struct {
 	share   float64
 	random  *rand.Rand
 	failed  map[string]int
+	loseTo  map[string]int
 	arrived chan struct{}
 }
 
@@ -83,7 +84,7 @@ func Serve(tb testing.TB, o Options) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{options: o, refuse: map[string]int{}, arrived: make(chan struct{}, 1)}
+	s := &Server{options: o, refuse: map[string]int{}, loseTo: map[string]int{}, arrived: make(chan struct{}, 1)}
 	s.server = gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) {
 		session := &session{server: s}
 		if o.Auth {
@@ -190,6 +191,28 @@ func (s *Server) fails() string {
 	return way
 }
 
+// LoseAnswersTo is LoseAnswers for mails to one address.
+func (s *Server) LoseAnswersTo(address string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loseTo[address] = n
+}
+
+// loses reports whether the answer about a mail is lost; with the lock held.
+func (s *Server) loses(to []string) bool {
+	if s.lose > 0 {
+		s.lose--
+		return true
+	}
+	for _, address := range to {
+		if s.loseTo[address] > 0 {
+			s.loseTo[address]--
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Server) judge(stage, address string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -261,8 +284,7 @@ func (s *session) Data(r io.Reader) error {
 	case s.server.arrived <- struct{}{}:
 	default:
 	}
-	if s.server.lose > 0 || s.fails == "lost" {
-		s.server.lose = max(0, s.server.lose-1)
+	if s.fails == "lost" || s.server.loses(s.to) {
 		return &gosmtp.SMTPError{Code: 421, EnhancedCode: gosmtp.EnhancedCode{4, 4, 2}, Message: errHungUp.Error()}
 	}
 	return nil
