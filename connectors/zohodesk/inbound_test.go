@@ -557,6 +557,26 @@ func TestR18_APollFindsWhatNoEventSaid(t *testing.T) {
 	require.LessOrEqual(t, fl.fake.Calls("GET /tasks")-lists, 3)
 }
 
+// Nobody here knew of the task yet when somebody there took it up: that is not overwritten, and found by the poll.
+func TestR18_WhatIsDoneToATaskWhoseMakingWasNotAnsweredIsDoneHere(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	ctx := context.Background()
+	require.NoError(t, fl.poll(ctx))
+	id := fl.promise("callback-exception")
+	fl.fake.Faults.Only(func(r *http.Request) bool { return r.Method == http.MethodPost })
+	fl.fake.Faults.Next(connectortest.Lost)
+	require.Equal(t, connectors.Unavailable, owed(t, fl.deliver(id)).Code)
+	task := fl.only(false).ID
+	fl.edit("2001", task, status("In Progress"))
+	require.NoError(t, fl.deliver(id))
+	require.Equal(t, "In Progress", fl.fake.Item(task).Status)
+	require.NoError(t, fl.poll(ctx))
+	require.Equal(t, callback.StatusInProgress, fl.state(id).Status)
+	require.Equal(t, "agent1", fl.state(id).Assignee)
+	require.Empty(t, fl.kept.Messages())
+}
+
 func TestR20_ASweepFindsTicketsThatWereClosed(t *testing.T) {
 	t.Parallel()
 	fl := newFloor(t, func(c *Config) { c.DefaultReason = "resolved" })

@@ -80,7 +80,11 @@ func (z *Zoho) find(ctx context.Context, d *connectors.Delivery, k kind) (*recor
 		r.ID, r.sent = source, sent{}
 		return r, z.adopt(ctx, r)
 	}
-	_, first, err := z.deps.Memory.Claim(ctx, Name, "making:"+id, d.OperationID)
+	making, err := json.Marshal(r.sent)
+	if err != nil {
+		return nil, err
+	}
+	before, first, err := z.deps.Memory.Claim(ctx, Name, makingKey(id), string(making))
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +96,12 @@ func (z *Zoho) find(ctx context.Context, d *connectors.Delivery, k kind) (*recor
 		if made != nil {
 			r.ID = string(made.ID)
 			wanted := r.Status
-			r.sent = sent{} // written again, to be sure
+			r.sent = asMade(before, first)
 			if made.closed() {
-				r.Status = wanted // but not over what somebody did there meanwhile: a poll finds it
+				r.Status = wanted // not over what somebody did there meanwhile: a poll finds it
 			}
+		} else if err := z.deps.Memory.Remember(ctx, Name, makingKey(id), string(making)); err != nil {
+			return nil, err
 		}
 	}
 	if r.ID == "" {
@@ -108,6 +114,20 @@ func (z *Zoho) find(ctx context.Context, d *connectors.Delivery, k kind) (*recor
 		}
 	}
 	return r, z.adopt(ctx, r)
+}
+
+// makingKey is where it is remembered what a task or ticket is made with, until it is known.
+func makingKey(callbackID string) string { return "making:" + callbackID }
+
+// asMade is what something was made with whose making was not answered: what somebody has
+// done there since is then seen, and not overwritten (R18). Where that is not known it is
+// written again, to be sure.
+func asMade(before string, first bool) sent {
+	var made sent
+	if first || json.Unmarshal([]byte(before), &made) != nil {
+		return sent{}
+	}
+	return made
 }
 
 // adopt writes the map, in both directions: the way back first, since without
@@ -124,7 +144,7 @@ func (z *Zoho) adopt(ctx context.Context, r *record) error {
 	if err := z.save(ctx, r); err != nil {
 		return err
 	}
-	return z.deps.Memory.Forget(ctx, Name, "making:"+r.Callback)
+	return z.deps.Memory.Forget(ctx, Name, makingKey(r.Callback))
 }
 
 // marker is in the subject of what is made for a callback: by it, it is found again.
