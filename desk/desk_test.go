@@ -741,6 +741,18 @@ func TestTiersInWords(t *testing.T) {
 	}
 }
 
+// A number is found as pages show it, and as people dial it.
+func TestNumbersAreFoundAsTheyAreShown(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise(func(b object) { b["customer"] = object{"name": "Asha Rao", "phone": "+919876543210"} })
+	for _, q := range []string{"+91 98765 43210", "+919876543210", "0091 98765-43210", "+91 98765", "rao"} {
+		require.Contains(t, h.page("sup1", "/search?q="+url.QueryEscape(q)).body, "c-"+id, q)
+		require.Contains(t, h.page("sup1", "/activities?q="+url.QueryEscape(q)).body, "r-"+id, q)
+	}
+	require.NotContains(t, h.page("sup1", "/search?q="+url.QueryEscape("+91 98765 43211")).body, "c-"+id)
+}
+
 // R15: all of one customer, open first, without a name or number in an address.
 func TestR15TheCustomersPage(t *testing.T) {
 	t.Parallel()
