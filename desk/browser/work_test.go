@@ -316,6 +316,14 @@ func TestDragAndMenuDoTheSame(t *testing.T) {
 	w.Click("#b-" + chosen + " [data-menu]")
 	w.Click("#card-menu button", "Release…")
 	w.Fill("#release-reason", "Lunch")
+	// A connection that comes back shows the whole board anew, and takes nothing from whoever types meanwhile.
+	w.Eval(`(async () => {
+		document.querySelector(".lane").dataset.old = "1";
+		const live = await import(document.querySelector("link[rel=modulepreload][href$='live.js']").href);
+		live.changes.dispatchEvent(new CustomEvent("reset"));
+	})()`, nil)
+	w.Until(`document.querySelector(".lane") && !document.querySelector(".lane[data-old]")`)
+	w.Until(`document.querySelector("#release").open && document.querySelector("#release-reason").value === "Lunch"`)
 	w.Click("#release button[type=submit]")
 	w.Is("[data-status=queued] #b-" + chosen)
 }
