@@ -166,3 +166,33 @@ func TestTheFirstPageIsUnder150kB(t *testing.T) {
 		t.Logf("%s: %d bytes", path, w.Received())
 	}
 }
+
+// late is how many elements do not have the colours yet that they come to have,
+// right after a change of theme.
+const late = `(async () => {
+  const all = [...document.querySelectorAll("*")];
+  const look = () => all.map((e) => { const s = getComputedStyle(e); return s.color + s.backgroundColor + s.borderColor; });
+  let late = 0, changed = 0;
+  for (const theme of ["dark", "light"]) {
+    const before = look();
+    document.documentElement.dataset.theme = theme;
+    const now = look();
+    for (let i = 0; i < 10; i++) await new Promise(requestAnimationFrame);
+    const then = look();
+    late += now.filter((c, i) => c !== then[i]).length;
+    changed += before.filter((c, i) => c !== then[i]).length;
+  }
+  return {late, changed};
+})()`
+
+// A theme is there at once: nothing of it lags behind.
+func TestAThemeIsThereAtOnce(t *testing.T) {
+	h := open(t)
+	h.busy()
+	w := h.window("mgr1", "/board", browser.Look{})
+	w.Is(".bcard")
+	var found struct{ Late, Changed int }
+	w.Eval(late, &found)
+	require.Zero(t, found.Late)
+	require.Greater(t, found.Changed, 200)
+}
