@@ -213,6 +213,7 @@ func (d *Delivery) try(ctx context.Context, in contract.Delivery, delivery conne
 		Type: delivery.Event.Fact.Type(), State: book.DeliveryDelivered, TriedAt: callback.At(now), SettledAt: callback.At(now),
 	}
 	if err == nil {
+		d.gate.passed()
 		d.Tried(row.Destination, "", now.Sub(began))
 		return d.note(ctx, row)
 	}
@@ -425,20 +426,36 @@ func (d *Delivery) outage(ctx context.Context, f callback.Fact) (*book.Outage, e
 type gate struct {
 	mu    sync.Mutex
 	until time.Time
+	pause time.Duration
 }
 
-// defaultPause is how long a destination rests that asks for a pause and does not say how long.
-const defaultPause = 15 * time.Second
+// How long a destination rests that asks for a pause and does not say how long: at
+// first, then doubling, until something arrives there.
+const (
+	firstRest = time.Second
+	lastRest  = time.Minute
+)
 
 func (g *gate) close(now time.Time, d time.Duration) {
-	if d <= 0 {
-		d = defaultPause
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if d <= 0 {
+		if g.until.After(now) {
+			return // it was under way when the others were told
+		}
+		d = max(g.pause, firstRest)
+		g.pause = min(2*d, lastRest)
+	}
 	if until := now.Add(d); until.After(g.until) {
 		g.until = until
 	}
+}
+
+// passed: something has arrived.
+func (g *gate) passed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pause = 0
 }
 
 func (g *gate) closedFor(now time.Time) time.Duration {

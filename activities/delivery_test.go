@@ -290,6 +290,34 @@ func TestAPauseThatIsAskedForHoldsForAll(t *testing.T) {
 	require.NoError(t, b.deliver(contract.Delivery{Events: []int64{2, 3}}))
 }
 
+// Who asks for a pause and does not say how long is left alone for a moment, and longer
+// each time.
+func TestAPauseWithoutALengthGrowsUntilSomethingArrives(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	refused := func(connectors.Delivery) error { return &connectors.Owed{Code: connectors.RateLimited, Detail: "429"} }
+	b.taker.fail = refused
+	for tries, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		rest := time.Duration(seconds) * time.Second
+		b.owed(b.deliver(contract.Delivery{Events: []int64{2}}), connectors.RateLimited, 2)
+		require.Len(t, b.taker.got, tries+1)
+		if rest > 10*time.Second { // a shorter one would be waited for
+			app := b.owed(b.deliver(contract.Delivery{Events: []int64{3}}), connectors.RateLimited, 3)
+			require.Len(t, b.taker.got, tries+1, "nobody asks meanwhile")
+			require.GreaterOrEqual(t, app.NextRetryDelay(), rest)
+			require.LessOrEqual(t, app.NextRetryDelay(), rest*6/5+time.Second)
+		}
+		b.passes(rest)
+	}
+	b.taker.fail = nil
+	require.NoError(t, b.deliver(contract.Delivery{Events: []int64{2}}))
+	b.taker.fail = refused
+	b.owed(b.deliver(contract.Delivery{Events: []int64{3}}), connectors.RateLimited, 3)
+	b.passes(time.Second)
+	b.taker.fail = nil
+	require.NoError(t, b.deliver(contract.Delivery{Events: []int64{3}}))
+}
+
 // A short pause is waited for: it makes nothing owed.
 func TestAShortPauseIsNoTry(t *testing.T) {
 	t.Parallel()

@@ -85,8 +85,15 @@ func (p Principal) may(what access) error {
 	return refuse(callback.CodeForbidden, g.rule, g.words)
 }
 
-// may refuses a request that its operation does not let the caller make.
-func (r *request) may() error { return r.who.may(r.op.access) }
+// may refuses a request that its operation does not let the caller make, or that
+// asks for something that the operation does not know: what is wrong with its
+// shape comes first.
+func (r *request) may() error {
+	if wrong := r.unknown(); len(wrong) > 0 {
+		return invalid(wrong)
+	}
+	return r.who.may(r.op.access)
+}
 
 // isStaff refuses systems: auditors are refused by the rules, which know when
 // that is the matter and when something else comes first.

@@ -332,11 +332,13 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 		// The first try may have used it up; then its outcome is given again.
 		return c, nil
 	case err != nil, reserved.By != r.who.ID, to == nil:
-		return c, callback.Invalid("transfer_id", "expected the id of a transfer that you have reserved")
+		bare := callback.Escalate{TextID: c.TextID}
+		e.late = a.unless(bare, r.who, callback.Invalid("transfer_id", "expected the id of a transfer that you have reserved"))
+		return c, nil
 	}
 	c.Transfer.To = person(to)
 	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())) {
-		e.late = func(v *book.View, p *callback.Policy) error { return a.lapsed(v, p, c, r.who) }
+		e.late = a.unless(c, r.who, refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again"))
 		return c, nil
 	}
 	e.accepted = func() {
@@ -349,15 +351,17 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 	return c, nil
 }
 
-// lapsed refuses an escalation whose reservation is gone, unless the rules
-// refuse it anyway: who may not escalate is told so first.
-func (a *API) lapsed(v *book.View, p *callback.Policy, c callback.Escalate, who Principal) error {
-	if v != nil && p != nil {
-		if _, f := v.State.Clone().Do(p, c, who.person(), a.now(), p.Calendar); f != nil {
-			return f
+// unless refuses a command for what is only known here, unless the rules refuse
+// it anyway: who may not give it at all is told so first.
+func (a *API) unless(c callback.Command, who Principal, refusal *callback.Fault) func(*book.View, *callback.Policy) error {
+	return func(v *book.View, p *callback.Policy) error {
+		if v != nil && p != nil {
+			if _, f := v.State.Clone().Do(p, c, who.person(), a.now(), p.Calendar); f != nil {
+				return f
+			}
 		}
+		return refusal
 	}
-	return refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again")
 }
 
 // customerCalled is a fact, not a command: it is signalled, and refused only

@@ -293,7 +293,8 @@ func (a *API) before(r *request, w *work, e *errand) error {
 			return err
 		}
 	}
-	if w.view != nil && (w.local || e.Key == "" || e.late != nil) && !e.taken {
+	// A system's command has no outcome to give again: none is ever accepted.
+	if w.view != nil && (w.local || e.Key == "" || e.late != nil || e.who.Staff == nil) && !e.taken {
 		have := w.view.State.Version
 		if e.ifVersion != 0 && (e.ifVersion < have || (w.local || e.late != nil) && e.ifVersion != have) {
 			return stale()

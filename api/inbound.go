@@ -1,9 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -47,7 +51,7 @@ var inboundPaths = []struct{ path, from, proof string }{
 	{"freshdesk", "Freshdesk: a ticket has changed", "the token in `X-Ringback-Token`"},
 	{"zohodesk", "Zoho Desk: its events", "`X-ZDesk-JWT`"},
 	{"exceptions", "The field-service system: one exception (R14)", "a Standard Webhooks signature"},
-	{"email", "A mail (R20)", "an API key with the scope `intake`"},
+	{emailPath, "A mail (R20)", "an API key with the scope `intake`"},
 }
 
 func inboundPath(name string) string { return "/v1/inbound/" + name }
@@ -111,9 +115,14 @@ func (a *API) receiving(method, path, from, proof string) *operation {
 			callback.CodeTooLarge, callback.CodeUnsupportedMediaType, callback.CodeInvalid, callback.CodeDuplicate, callback.CodeClosed,
 			callback.CodeRateLimited, callback.CodeUnavailable, callback.CodeInternal,
 		},
-		serve: func(ctx context.Context, r *request) (*answer, error) { return a.receive(ctx, r, path) },
+		repeatable: method == http.MethodPost && path == emailPath,
+		serve:      func(ctx context.Context, r *request) (*answer, error) { return a.receive(ctx, r, path) },
 	}
 }
+
+// emailPath is where a gateway posts mail, by a key: of it alone is known whose
+// requests they are, so that Idempotency-Key means something.
+const emailPath = "email"
 
 // receive hands a request to its connector: limited in rate and size, and where
 // the connector does not verify by itself, by an API key.
@@ -134,7 +143,7 @@ func (a *API) receive(ctx context.Context, r *request, path string) (*answer, er
 		if err != nil {
 			return nil, err
 		}
-		r.trail.principal = who.ID
+		r.who, r.trail.principal = who, who.ID
 		if who.Staff != nil || !slices.Contains(who.Scopes, scoped.Scope()) {
 			return nil, refuse(callback.CodeForbidden, "", "this takes an API key with the scope "+scoped.Scope())
 		}
@@ -145,8 +154,73 @@ func (a *API) receive(ctx context.Context, r *request, path string) (*answer, er
 	}
 	handed := r.Request.WithContext(ctx)
 	handed.Body = http.MaxBytesReader(r.write, r.Request.Body, most)
+	if r.op.repeatable && r.Header.Get("Idempotency-Key") != "" {
+		return a.receiveOnce(ctx, r, in, handed)
+	}
 	in.Receive(r.write, handed)
 	return &answer{written: true}, nil
+}
+
+// receiveOnce hands on a request of which a repeat is to get the first answer.
+func (a *API) receiveOnce(ctx context.Context, r *request, in connectors.Inbound, handed *http.Request) (*answer, error) {
+	raw, err := io.ReadAll(handed.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, refuse(callback.CodeTooLarge, "", "this is larger than the connector takes")
+	case err != nil:
+		return nil, refuse(callback.CodeMalformed, "", "the request ended before its body did")
+	}
+	r.canonical = raw
+	return a.repeatable(ctx, r, "inbound-"+in.Path(), func(ctx context.Context, _ *errand) (*answer, error) {
+		ctx, cancel := context.WithTimeout(ctx, a.limits.Request)
+		defer cancel()
+		again := handed.WithContext(ctx)
+		again.Body = io.NopCloser(bytes.NewReader(raw))
+		w := &recorded{header: http.Header{}}
+		in.Receive(w, again)
+		return w.answer()
+	})
+}
+
+// recorded is an answer that a connector gives, before it is sent.
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (w *recorded) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *recorded) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (w *recorded) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
+}
+
+// answer is what was recorded; a problem is the refusal that it tells of.
+func (w *recorded) answer() (*answer, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.status < http.StatusBadRequest {
+		return &answer{status: w.status, location: w.header.Get("Location"), media: w.header.Get("Content-Type"), body: w.body.Bytes()}, nil
+	}
+	var p Problem
+	if err := json.Unmarshal(w.body.Bytes(), &p); err != nil || kinds[callback.Code(p.Code)].status != w.status {
+		return nil, fmt.Errorf("a connector answered %d without a problem", w.status)
+	}
+	f := &callback.Fault{Code: callback.Code(p.Code), Rule: callback.Rule(deref(p.Rule)), Detail: p.Detail, Existing: deref(p.Existing), Holder: deref(p.Holder)}
+	for _, e := range p.Errors {
+		f.Errors = append(f.Errors, callback.FieldError{Path: e.Path, Message: e.Message})
+	}
+	return nil, f
 }
 
 func messageOf(m book.Message) KeptMessage {

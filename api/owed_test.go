@@ -289,6 +289,43 @@ func TestInboundIsLimitedBeforeItIsHandedOn(t *testing.T) {
 	send("GET", "zohodesk", "", "").want(202) // each has its own
 }
 
+// Mail is posted by a system that says who it is: a repeat with its key gets the
+// first answer, as everywhere (CONTRACT §4).
+func TestR20_PostedMailIsRepeatable(t *testing.T) {
+	t.Parallel()
+	mailbox := scoped{&system{name: "mailbox", path: "email"}}
+	d := newDesk(t, withSystems(mailbox), func(o *api.Options) {
+		o.Authenticator = keys{"good": {ID: "system:mail", Scopes: []string{api.ScopeIntake}}, "other": {ID: "system:other", Scopes: []string{api.ScopeIntake}}}
+	})
+	send := func(token, key, body string) *reply {
+		return d.do(call{method: "POST", path: "/v1/inbound/email", key: key, body: body, header: map[string]string{
+			"Authorization": "Bearer " + token, "Content-Type": "message/rfc822",
+		}})
+	}
+	large := strings.Repeat("x", 2<<20+1)
+	send("good", "k1", large).refused(413, "too_large", "")
+	first := send("good", "k1", "mail").want(202)
+	require.Equal(t, first.text(), send("good", "k1", "mail").want(202).text())
+	require.Len(t, mailbox.received, 1)
+	send("good", "k1", "another mail").refused(422, "idempotency_key_reused", "")
+	send("other", "k1", "mail").want(202)
+	require.Len(t, mailbox.received, 2)
+	send("good", "a b", "mail").invalid("Idempotency-Key")
+	send("poor", "k1", "mail").refused(401, "unauthenticated", "")
+}
+
+func TestAddressesThatTakeMessagesTakeNothingElse(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, path := range []string{"freshdesk", "exceptions", "email"} {
+		for _, method := range []string{"GET", "HEAD", "PUT"} {
+			r := d.do(call{method: method, path: "/v1/inbound/" + path}).want(405)
+			require.Contains(t, r.header.Get("Allow"), "POST", "%s %s", method, path)
+		}
+	}
+	d.do(call{method: "GET", path: "/v1/inbound/zohodesk"}).refused(404, "not_found", "")
+}
+
 func TestWhatWasNotUnderstoodCanBeReplayed(t *testing.T) {
 	t.Parallel()
 	exceptions := &system{name: "servicebench", path: "exceptions", replay: &callback.Fault{Code: "invalid", Detail: "user_id: is required"}}

@@ -162,6 +162,9 @@ func personAs(p *book.Person, present Presence) Person {
 }
 
 func (a *API) me(ctx context.Context, r *request) (*answer, error) {
+	if err := r.may(); err != nil {
+		return nil, err
+	}
 	s := r.who.Staff
 	if s == nil {
 		return ok(Me{ID: r.who.ID, Name: r.who.ID, Queues: []string{}, Roles: []string{}, Scopes: list(r.who.Scopes), May: a.mayDo(r.who)})

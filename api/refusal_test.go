@@ -482,6 +482,73 @@ func TestStrictBodies(t *testing.T) {
 	}
 }
 
+// What a request asks for is done or refused, never passed over: on operations
+// without parameters too, and after who asks and what is asked about.
+func TestParametersThatNobodyKnowsAreRefused(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	id := d.create()
+	for _, path := range []string{
+		"/v1/me", "/v1/policies", "/v1/queues", "/v1/staff/sup1", "/v1/connectors", "/v1/me/views",
+		"/v1/callbacks/" + id, "/v1/callbacks/" + id + "/timeline", "/v1/callbacks/" + id + "/notes",
+	} {
+		d.get("sup1", path+"?zzz=1").invalid("zzz")
+		d.get("sup1", path+"?zzz=1&aaa=").invalid("aaa", "zzz")
+		d.get("", path+"?zzz=1").refused(401, "unauthenticated", "")
+	}
+	d.get("sup1", "/v1/callbacks/"+unknownID+"?zzz=1").refused(404, "not_found", "")
+	d.post("agent1", "/v1/callbacks?zzz=1", asked()).invalid("zzz")
+	d.command("sup3", id, "claim?zzz=1", nil).refused(401, "unauthenticated", "")
+	d.command("agent1", id, "claim?zzz=1", nil).invalid("zzz")
+	d.command("agent1", unknownID, "claim?zzz=1", nil).refused(404, "not_found", "")
+	d.command("sup1", id, "notes?zzz=1", object{"kind": "note"}).invalid("zzz", "body")
+	d.do(call{method: "PUT", path: "/v1/me/presence?zzz=1", as: "sup1", body: object{"state": "busy"}}).invalid("zzz")
+	for _, open := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"} {
+		d.get("", open+"?zzz=1").want(200)
+	}
+}
+
+// A reservation that is none is told to whoever may escalate, of a callback that
+// they have read: as one that has lapsed is.
+func TestR06_AReservationThatIsNoneIsToldLast(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	id := d.started()
+	none := object{"reason": "x", "transfer_id": "none"}
+	d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/escalate", as: "sup1", body: none, header: map[string]string{"If-Match": `"1"`}}).
+		refused(412, "stale_version", "")
+	d.command("sup2", id, "escalate", none).refused(403, "not_assignee", "R05")
+	d.command("audit1", id, "escalate", none).refused(403, "forbidden", "R24")
+	d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/escalate", as: "sup1", key: "k", body: none}).invalid("transfer_id")
+	d.command("sup1", d.completed(), "escalate", none).refused(409, "closed", "R09")
+	d.command("sup1", id, "escalate", object{"reason": "x"}).want(200)
+	d.command("sup1", id, "escalate", none).refused(409, "no_higher_tier", "R06")
+}
+
+// A callback that is closed is told so, whoever asks (the contract's order).
+func TestR09_ClosedComesBeforeWhoAsks(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, func(o *api.Options) {
+		o.Authenticator = keys{"intake": {ID: "system:x", Scopes: []string{api.ScopeIntake}}}
+	})
+	closed, open := d.completed(), d.create(func(b object) { b["customer"].(object)["ref"] = "crm-2" })
+	for _, key := range []string{"", "k"} {
+		claim := func(id string) *reply {
+			return d.do(call{method: "POST", path: "/v1/callbacks/" + id + "/claim", key: key, header: map[string]string{"Authorization": "Bearer intake"}})
+		}
+		claim(closed).refused(409, "closed", "R09")
+		claim(open).refused(403, "forbidden", "")
+	}
+}
+
+func TestCompressedBodiesAreNotUnderstood(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for coding, status := range map[string]int{"gzip": 415, "br": 415, "identity": 201} {
+		d.do(call{method: "POST", path: "/v1/callbacks", as: "agent1", body: asked(), header: map[string]string{"Content-Encoding": coding}}).want(status)
+	}
+}
+
 func TestBodiesMayBeAbsentWhereNothingIsSaid(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

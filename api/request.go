@@ -42,7 +42,8 @@ type request struct {
 	write http.ResponseWriter
 }
 
-// readBody reads, sizes and parses the body: 413, 415, 400, in this order.
+// readBody reads, sizes and parses the body: 413, 415, 400, in this order. What
+// is compressed is not understood (RFC 9110, 15.5.16).
 func readBody(w http.ResponseWriter, r *http.Request, optional bool) (body any, canonical []byte, err error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
@@ -54,6 +55,9 @@ func readBody(w http.ResponseWriter, r *http.Request, optional bool) (body any, 
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, nil, refuse(callback.CodeUnsupportedMediaType, "", "send application/json, in UTF-8")
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, nil, refuse(callback.CodeUnsupportedMediaType, "", "send it as it is, without Content-Encoding")
 	}
 	if err != nil {
 		return nil, nil, refuse(callback.CodeMalformed, "", "the request ended before its body did")
@@ -79,7 +83,7 @@ func isJSON(contentType string) bool {
 func decode[T any](a *API, r *request) (*T, error) {
 	result := &huma.ValidateResult{}
 	huma.Validate(a.huma.OpenAPI().Components.Schemas, r.op.bodySchema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, r.body, result)
-	wrong := zeroBytes(r.body, "", nil)
+	wrong := zeroBytes(r.body, "", r.unknown())
 	for _, err := range result.Errors {
 		wrong = append(wrong, fieldError(err))
 	}
@@ -177,6 +181,17 @@ func (r *request) query() *query {
 		}
 	}
 	return q
+}
+
+// unknown are the parameters of a URL where the operation has none: as with
+// members of a body, what is not known is not passed over.
+func (r *request) unknown() []callback.FieldError {
+	if len(r.op.query) > 0 || r.URL.RawQuery == "" {
+		return nil
+	}
+	q := r.query()
+	slices.SortStableFunc(q.wrong, func(a, b callback.FieldError) int { return strings.Compare(a.Path, b.Path) })
+	return q.wrong
 }
 
 // printable keeps a name from the request short and plain.

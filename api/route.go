@@ -31,8 +31,9 @@ type operation struct {
 	summary      string
 	doc          string
 	tag          string
-	// open needs no token; raw hands the request on as it came.
-	open, raw bool
+	// open needs no token; raw hands the request on as it came, and is repeatable
+	// all the same where it honours Idempotency-Key.
+	open, raw, repeatable bool
 	// access is who may use it; what is open, anybody.
 	access access
 	// names says what {id} in the path names.
@@ -151,6 +152,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 		},
 	})
 	a.answerOptions()
+	a.onlyPost()
 	for _, s := range schemas.Map() {
 		for _, member := range s.Properties {
 			member.PatternDescription = "" // the messages have it; it is no word of JSON Schema
@@ -161,7 +163,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 // pagesAt is what answers beside the API at a path; nil: nothing does.
 func (a *API) pagesAt(path string) http.Handler {
 	switch {
-	case path == "/v1" || strings.HasPrefix(path, "/v1/"):
+	case path == "/v1" || strings.HasPrefix(path, "/v1/"), strings.Contains(path, "//"):
 		return nil
 	case path == "/sign-in" || strings.HasPrefix(path, "/sign-in/") || path == "/sign-out":
 		return a.signIn
@@ -193,15 +195,12 @@ func (a *API) register(op *operation) {
 	if !op.open {
 		described.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 		refusals = append(refusals, callback.CodeUnauthenticated, callback.CodeForbidden, callback.CodeRateLimited,
-			callback.CodeUnavailable, callback.CodeInternal)
-	}
-	if len(op.query) > 0 {
-		refusals = append(refusals, callback.CodeInvalid)
+			callback.CodeUnavailable, callback.CodeInternal, callback.CodeInvalid)
 	}
 	if strings.Contains(op.path, "{id}") {
 		refusals = append(refusals, callback.CodeNotFound)
 	}
-	if op.method == http.MethodPost && !op.raw {
+	if op.method == http.MethodPost && (!op.raw || op.repeatable) {
 		described.Parameters = append(described.Parameters, header("Idempotency-Key",
 			"Makes a repeat safe: the same key and body give the first answer again, for 30 days", 255))
 		refusals = append(refusals, callback.CodeInvalid, callback.CodeIdempotencyKeyReused, callback.CodeOutcomeUnknown)
@@ -410,6 +409,23 @@ func (a *API) answerOptions() {
 			c.Header("Allow", allow)
 			c.Status(http.StatusNoContent)
 		})
+	}
+}
+
+// onlyPost keeps GET of an address that takes messages from being taken for one
+// of a kept message with that name.
+func (a *API) onlyPost() {
+	for _, in := range inboundPaths {
+		path := inboundPath(in.path)
+		if slices.ContainsFunc(a.gin.Routes(), func(r gin.RouteInfo) bool { return r.Path == path && r.Method == http.MethodGet }) {
+			continue
+		}
+		refused := func(c *gin.Context) {
+			c.Header("Allow", http.MethodOptions+", "+http.MethodPost)
+			a.refuse(c, refuse(callback.CodeMethodNotAllowed, "", "this address does not take "+c.Request.Method+": see Allow"))
+		}
+		a.gin.GET(path, refused)
+		a.gin.HEAD(path, refused)
 	}
 }
 

@@ -42,10 +42,7 @@ func (v *visit) table(name string, heads ...string) (row func(cells ...string) e
 // activitiesCSV is the whole list as a file, in the viewer's zone.
 func (v *visit) activitiesCSV() error {
 	f := v.filters()
-	sort := v.URL.Query().Get("sort")
-	if !slices.Contains(sortings, sort) {
-		sort = sortings[0]
-	}
+	sort := sorting(v.URL.Query().Get("sort"), f)
 	if _, err := v.policies(); err != nil {
 		return err
 	}

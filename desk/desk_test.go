@@ -390,6 +390,39 @@ func TestWhoIsNotSignedInIsSentToSignIn(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, h.get("stranger", "/").status)
 }
 
+// Every address of the desk, as everybody and as nobody.
+func TestEveryAddressAsEverybody(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	ids := h.busy()
+	id := ids["completed"]
+	mays := map[string][]string{ // who may; everybody else is refused
+		"/people": {"admin1"}, "/people/sup1": {"admin1"},
+		"/audit": {"aud1"}, "/audit/" + id: {"aud1"}, "/audit/" + id + "/history.json": {"aud1"}, "/audit/" + id + "/bundle.zip": {"aud1"},
+	}
+	for _, path := range append(addresses(map[string]string{"": id}), "/activities.csv", "/reports.csv", "/reports/rows.csv", "/board/cards?id="+id) {
+		mays[path] = everybody
+	}
+	for path, who := range mays {
+		for _, as := range everybody {
+			want := http.StatusForbidden
+			if slices.Contains(who, as) {
+				want = http.StatusOK
+			}
+			s := h.get(as, path)
+			require.Equal(t, want, s.status, "%s as %s", path, as)
+			require.Contains(t, s.header.Get("Content-Security-Policy"), "default-src 'none'", path)
+			if want != http.StatusOK {
+				require.NotContains(t, s.body, id)
+				require.NotContains(t, s.body, "Asha Rao")
+			}
+		}
+		nobody := h.get("", path)
+		require.Equal(t, http.StatusSeeOther, nobody.status, path)
+		require.True(t, strings.HasPrefix(nobody.header.Get("Location"), "/sign-in?next="), path)
+	}
+}
+
 func TestProblemsArePages(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -450,6 +483,34 @@ func TestFiguresAreTheAPIs(t *testing.T) {
 	require.Equal(t, count(openOnes), number(wall, `<dt>Open</dt><dd>(\d+)<`))
 	require.Equal(t, count("status=queued"), number(wall, `<dt>Waiting</dt><dd>(\d+)<`))
 	require.Equal(t, count("overdue=true"), number(wall, `<dt>Overdue</dt><dd>(\d+)<`))
+	require.Equal(t, count("status=queued&queue=Managers%20-%20RM&queue=Managers%20-%20Customer%20Service"), number(h.page("mgr1", "/"), `(\d+) waiting in your queues`))
+
+	var stats api.Stats
+	midnight := time.Date(h.Now().UTC().Year(), h.Now().UTC().Month(), h.Now().UTC().Day(), 0, 0, 0, 0, time.UTC)
+	require.NoError(t, h.Do(t.Context(), "mgr1", http.MethodGet, "/v1/stats?from="+midnight.Format(time.RFC3339), nil, &stats))
+	require.Contains(t, wall.body, fmt.Sprintf("Today: %d promises made, %d kept, %d missed", stats.Made, stats.Kept, stats.MissedByPeople))
+
+	// Reports show what the API reports, and a figure leads back to the same days.
+	reports := h.page("mgr1", "/reports?from=2020-01-01&to=2020-02-01&zone=Asia%2FKolkata")
+	var rows string
+	reports.walk(func(n *html.Node) {
+		if href, _ := attribute(n, "href"); strings.HasPrefix(href, "/reports/rows?") && rows == "" {
+			rows = href
+		}
+	})
+	require.Contains(t, html.UnescapeString(h.page("mgr1", rows).body), "/reports?from=2020-01-01&to=2020-02-01&zone=Asia%2FKolkata")
+	at, err := url.Parse(rows)
+	require.NoError(t, err)
+	require.Equal(t, "2019-12-31T18:30:00.000Z", at.Query().Get("from"))
+	require.Equal(t, "2020-02-01T18:30:00.000Z", at.Query().Get("to"))
+	require.Contains(t, h.get("mgr1", "/reports.csv?"+at.RawQuery).body, "2020-01-01 00:00:00 to 2020-02-02 00:00:00 (Asia/Kolkata)")
+	today := h.page("mgr1", "/reports?days=30")
+	var report api.Report
+	require.NoError(t, h.Do(t.Context(), "mgr1", http.MethodGet, "/v1/reports?zone=UTC&from="+midnight.AddDate(0, 0, -29).Format(time.RFC3339), nil, &report))
+	require.Positive(t, report.Totals.Made)
+	for name, n := range map[string]int64{"Made": report.Totals.Made, "Kept": report.Totals.Kept, "Missed by people": report.Totals.MissedByPeople, "Open": report.Totals.Open} {
+		require.Equal(t, strconv.FormatInt(n, 10), number(today, `<dt>`+name+`</dt><dd><a [^>]*>(\d+)<`), name)
+	}
 }
 
 func TestCSVCannotBeAFormula(t *testing.T) {
@@ -550,7 +611,7 @@ func TestMyWorkIsInOrderOfPromise(t *testing.T) {
 	}
 	first("sup1", "Late", ">Start<")
 	h.give("sup1", late, "start", nil)
-	first("sup1", "Late", "Call +919876543210")
+	first("sup1", "Late", "Call +91 98765 43210")
 	first("sup1", "Late", `value="no_answer"`)
 	h.give("sup1", late, "attempts", object{"disposition": "reached"})
 	first("sup1", "Soon", ">Start<") // the other promise still runs
@@ -558,7 +619,7 @@ func TestMyWorkIsInOrderOfPromise(t *testing.T) {
 	first("sup1", "Late", ">Complete<")
 	h.give("mgr1", late, "notes", object{"kind": "note", "body": "Please hurry up"})
 	require.Contains(t, h.page("sup1", "/").body, "Please hurry up", "whoever has it sees what others wrote")
-	first("sup2", "Nobody waits for you", "Claim the next one")
+	first("sup2", "customers wait in your queues", "Claim the next one")
 	require.Contains(t, h.page("sup2", "/").body, waits)
 	first("assoc1", "Promise a callback", "/new")
 	require.Contains(t, h.page("assoc1", "/").body, "Promised by you")
@@ -580,7 +641,88 @@ func TestR01TheWordsToSay(t *testing.T) {
 		when = "tomorrow, " + when
 	}
 	require.Contains(t, h.page("assoc1", "/callbacks/"+id+"/promised").body,
-		"Thank you, Asha Rao. A supervisor will call you on &#43;919876543210 by "+when+" your time.")
+		"Thank you, Asha Rao. A supervisor will call you on &#43;91 98765 43210 by "+when+" your time.")
+}
+
+// R01: where nobody said what the customer's clock is, their number may; and what
+// happens now is what happens.
+func TestR01TheWordsGoByTheNumber(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	of := func(change func(object)) string {
+		id := h.promise(func(b object) {
+			b["customer"] = object{"name": "Asha Rao", "phone": "+919876543210"}
+			change(b)
+		})
+		return html.UnescapeString(h.page("assoc1", "/callbacks/"+id+"/promised").body)
+	}
+	plain := of(func(object) {})
+	require.Contains(t, plain, " your time.")
+	require.Contains(t, plain, "Time: Asia/Kolkata, which their number belongs to.")
+	require.Contains(t, plain, "It waits in the queue Supervisors - RM.")
+	require.Contains(t, plain, "it climbs by itself")
+	later := of(func(b object) { b["scheduled_for"] = h.Now().AddDate(1, 0, 0).UTC().Format(time.RFC3339) })
+	require.Contains(t, later, h.Now().AddDate(1, 0, 0).In(time.FixedZone("", 5*3600+1800)).Format("2 January 2006"), "of another year it says which")
+	require.Contains(t, later, "It waits for the time that they asked for, and comes into the queue Supervisors - RM then.")
+	require.Contains(t, of(func(b object) { b["policy"] = "executive-escalation" }), "everybody is chased until it is done")
+}
+
+// A name that is written from right to left does not turn the sentence around it.
+func TestNamesReadInTheirOwnDirection(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise(func(b object) {
+		b["customer"] = object{"name": "محمد (2)", "phone": "+971501234567", "time_zone": "Asia/Dubai"}
+	})
+	require.Contains(t, h.page("assoc1", "/callbacks/"+id+"/promised").body, "Thank you, \u2068محمد (2)\u2069. A supervisor")
+	for _, path := range []string{"/", "/board", "/activities", "/tags", "/search?q=971501234567", "/callbacks/" + id, "/callbacks/" + id + "/customer"} {
+		require.Contains(t, h.page("sup1", path).body, "<bdi>محمد (2)</bdi>", path)
+	}
+}
+
+// The menu leads to what is open, in order of promise; a list of everything
+// begins with the newest, not with what was closed years ago.
+func TestActivitiesBeginWithWhatMatters(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	ids := h.busy()
+	h.move(time.Second)
+	newest := h.promise()
+	rows := func(path string) (ids []string) {
+		h.page("mgr1", path).walk(func(n *html.Node) {
+			if id, has := attribute(n, "id"); has && n.Data == "tr" {
+				ids = append(ids, strings.TrimPrefix(id, "r-"))
+			}
+		})
+		return ids
+	}
+	var menu string
+	h.page("mgr1", "/").walk(func(n *html.Node) {
+		if href, _ := attribute(n, "href"); strings.HasPrefix(href, "/activities") && menu == "" {
+			menu = href
+		}
+	})
+	open := rows(menu)
+	require.NotContains(t, open, ids["completed"])
+	require.NotContains(t, open, ids["cancelled"])
+	require.Contains(t, h.page("mgr1", menu).body, `aria-current="page">Open</a>`)
+	require.True(t, slices.IsSortedFunc(open, func(a, b string) int { return h.callback(a).DueAt.Compare(h.callback(b).DueAt.Time) }))
+	all := rows("/activities")
+	require.Equal(t, newest, all[0])
+	require.Contains(t, all, ids["completed"])
+}
+
+// What people read is a word, not a name of the configuration.
+func TestTiersInWords(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	wall := h.page("sup1", "/wallboard").body
+	require.Contains(t, wall, `<th scope="row">Tier 3</th>`)
+	require.NotContains(t, wall, `<th scope="row">Associate</th>`, "nobody is ever transferred to an associate")
+	promise := h.page("assoc1", "/new").body
+	for _, who := range []string{"a supervisor", "an executive", "an agent", "a tier 3"} {
+		require.Contains(t, promise, `data-who="`+who+`"`)
+	}
 }
 
 // R15: all of one customer, open first, without a name or number in an address.
@@ -622,6 +764,16 @@ func TestR10OpenTags(t *testing.T) {
 	})
 	require.True(t, slices.IsSortedFunc(due, time.Time.Compare), "oldest promise first")
 	require.Contains(t, s.body, "data-chase")
+	text := map[string]string{}
+	s.walk(func(n *html.Node) {
+		if said, has := attribute(n, "data-text"); has {
+			id, _ := attribute(n.Parent.Parent, "data-id")
+			text[id] = said
+		}
+	})
+	// Whoever is chased may be in another zone, and can only put back what they have.
+	require.Regexp(t, `^anybody of Managers - RM: a callback of the tier manager is due on \w+ \d+ \w+, \d\d:\d\d UTC\. Please claim it and call the customer\.$`, text[ids["queued"]])
+	require.Regexp(t, `^Supervisor One: the customer was reached on .* UTC, and the callback is still open\.`, text[ids["reached"]])
 	require.NotContains(t, h.page("aud1", "/tags").body, "data-chase")
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/nyaruka/phonenumbers"
+
 	"ringback/api"
 	"ringback/callback"
 )
@@ -56,6 +58,15 @@ func (c *item) Phone() string {
 		return ""
 	}
 	return *c.Customer.Phone
+}
+
+// PhoneText is the number in groups, as people read it out.
+func (c *item) PhoneText() string {
+	n, err := phonenumbers.Parse(c.Phone(), "")
+	if err != nil {
+		return c.Phone()
+	}
+	return phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
 }
 
 // Tel is the address that dials. The API takes nothing but E.164.
@@ -128,7 +139,7 @@ func (c *item) State() state {
 	case c.Overdue:
 		return state{toneLate, "Overdue", c.DueAt, true}
 	case c.Contacted():
-		return state{toneGood, "Reached, close it", c.ContactedAt, false}
+		return state{toneGood, "Close it: reached", c.ContactedAt, false}
 	case status == callback.StatusScheduled:
 		return state{toneCalm, "Scheduled", c.ScheduledFor, false}
 	case late:
@@ -162,7 +173,7 @@ func (c *item) Next() *step {
 	case c.May("complete") && c.Contacted():
 		return &step{Label: "Complete", Dialog: "complete"}
 	case c.May("attempt"):
-		return &step{Label: "Call " + c.Phone(), Call: true}
+		return &step{Label: "Call " + c.PhoneText(), Call: true}
 	case c.May("start") && c.Status == string(callback.StatusClaimed):
 		return &step{Label: "Start", Command: "start"}
 	case c.May("claim"):

@@ -17,6 +17,8 @@ type activitiesPage struct {
 	Items   []*item
 	Total   int64
 	Sort    string
+	// Sorted: somebody asked for this order.
+	Sorted bool
 	// Here is the page without where in the list one is; Next that of what comes after.
 	Here, Next, CSV string
 	First           bool
@@ -32,18 +34,33 @@ type preset struct {
 
 const activitiesShown = 50
 
+// openList is the list that one wants first: what is open, by promise.
+var openList = "/activities?" + url.Values{"status": openStatuses}.Encode()
+
 // sortings are the orders of a list: the API's words and people's.
 var sortings = []string{"due_at", "-requested_at"}
+
+// sorting is the order that is asked for. Without one, what is open is in order of
+// promise, and a list in which years of closed ones may be begins with the newest.
+func sorting(asked string, f url.Values) string {
+	if slices.Contains(sortings, asked) {
+		return asked
+	}
+	status := strings.Join(f["status"], ",")
+	open := status != "" && !strings.Contains(status, string(callback.StatusCompleted)) && !strings.Contains(status, string(callback.StatusCancelled))
+	if open || f.Get("overdue") == "true" || f.Get("callback_required") == "true" {
+		return sortings[0]
+	}
+	return sortings[1]
+}
 
 func (v *visit) activities() error {
 	v.Title, v.Nav, v.Module = "Activities", "activities", "activities.js"
 	v.Rules = rulesAbout("R15", "R05", "R07", "R09")
 	asked := v.URL.Query()
 	f := v.filters()
-	p := &activitiesPage{Frame: v.Frame, Sort: asked.Get("sort"), First: asked.Get("cursor") == ""}
-	if !slices.Contains(sortings, p.Sort) {
-		p.Sort = sortings[0]
-	}
+	p := &activitiesPage{Frame: v.Frame, Sort: sorting(asked.Get("sort"), f), First: asked.Get("cursor") == ""}
+	p.Sorted = p.Sort == asked.Get("sort")
 	var err error
 	if p.Choices, err = v.choose(f); err != nil {
 		return err
@@ -79,7 +96,6 @@ func (v *visit) activities() error {
 func (v *visit) presets(f url.Values) []preset {
 	open := url.Values{"status": openStatuses}
 	all := []preset{
-		{Name: "All", Href: url.Values{}.Encode()},
 		{Name: "Open", Href: open.Encode()},
 		{Name: "Waiting", Href: url.Values{"status": {"queued"}}.Encode()},
 		{Name: "Overdue", Href: url.Values{"overdue": {"true"}}.Encode()},
@@ -87,6 +103,7 @@ func (v *visit) presets(f url.Values) []preset {
 		{Name: "Owned by me", Href: url.Values{"status": openStatuses, "owner": {v.Me.ID}}.Encode()},
 		{Name: "Promised by me", Href: url.Values{"requested_by": {v.Me.ID}}.Encode()},
 		{Name: "Closed", Href: url.Values{"status": {"completed", "cancelled"}}.Encode()},
+		{Name: "All", Href: url.Values{}.Encode()},
 	}
 	here := f.Encode()
 	for i := range all {
@@ -228,13 +245,19 @@ func (c *item) ChaseWho() string {
 
 // ChaseText is what to say to them: nothing personal, so that it may go anywhere.
 func (c *item) ChaseText() string {
+	// Whoever reads it may be elsewhere, and on another day.
+	at := func(i callback.Instant) string { return i.In(c.Zone).Format("Mon 2 Jan, 15:04 MST") }
 	who := c.ChaseWho()
-	since := "is due at " + c.clock(c.DueAt.Time, c.Zone)
-	if c.DueAt.Reached(callback.At(c.now)) && c.running() {
-		since = "was promised for " + c.clock(c.DueAt.Time, c.Zone) + " and has not happened"
-	}
 	if c.Contacted() {
-		return who + ": the customer was reached at " + c.clock(c.ContactedAt.Time, c.Zone) + ", and the callback is still open. Please write the summary and complete it."
+		return who + ": the customer was reached on " + at(c.ContactedAt) + ", and the callback is still open. Please write the summary and complete it."
 	}
-	return who + ": a " + c.Tier + " call " + since + ". Please call the customer now, or put it back in the queue."
+	since := "is due on " + at(c.DueAt)
+	if c.DueAt.Reached(callback.At(c.now)) {
+		since = "was promised for " + at(c.DueAt) + " and has not happened"
+	}
+	do := "Please claim it and call the customer."
+	if c.Assignee != nil {
+		do = "Please call the customer now, or put it back in the queue."
+	}
+	return who + ": a callback of the tier " + plain(c.Tier) + " " + since + ". " + do
 }

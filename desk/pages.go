@@ -25,9 +25,12 @@ func parsePages(a *assets) (map[string]*page, error) {
 			}
 			return a.prefix + name, nil
 		},
+		"openList":     func() string { return openList },
 		"modules":      func() []string { return sharedModules },
 		"title":        title,
 		"capital":      capital,
+		"plain":        plain,
+		"somebodyOf":   somebodyOf,
 		"why":          func(code string, detail *string) string { return owedWhy(code, text(detail)) },
 		"lasted":       lasted,
 		"percent":      percent,

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nyaruka/phonenumbers"
+
 	"ringback/api"
 )
 
@@ -32,7 +34,7 @@ var transferOutcomes = []outcome{
 
 // zones are offered for the customer's clock; any other of the database may be typed.
 var zones = []string{
-	"Africa/Accra", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "Africa/Nairobi", "America/Bogota", "America/Buenos_Aires",
+	"Africa/Accra", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "Africa/Nairobi", "America/Argentina/Buenos_Aires", "America/Bogota",
 	"America/Chicago", "America/Denver", "America/Los_Angeles", "America/Mexico_City", "America/New_York", "America/Sao_Paulo", "America/Toronto",
 	"Asia/Bangkok", "Asia/Colombo", "Asia/Dhaka", "Asia/Dubai", "Asia/Hong_Kong", "Asia/Jakarta", "Asia/Karachi", "Asia/Kathmandu", "Asia/Kolkata",
 	"Asia/Manila", "Asia/Riyadh", "Asia/Seoul", "Asia/Shanghai", "Asia/Singapore", "Asia/Tokyo", "Australia/Perth", "Australia/Sydney",
@@ -78,12 +80,22 @@ func (v *visit) newCallback() error {
 // promisedPage has the words to say to the customer.
 type promisedPage struct {
 	*item
-	Policy  *api.Policy
-	Step    api.Step
-	Others  []*item
-	zone    *time.Location
-	ofTheir bool
+	Policy *api.Policy
+	Step   api.Step
+	Others []*item
+	zone   *time.Location
+	// whose zone it is.
+	whose whose
 }
+
+// whose clock the words to say go by.
+type whose int
+
+const (
+	viewers whose = iota
+	customers
+	ofTheirNumber
+)
 
 // promised is where an associate lands after a promise: what to say, with the
 // time as the customer's clock shows it.
@@ -105,8 +117,11 @@ func (v *visit) promised() error {
 	}
 	if c.Customer != nil && c.Customer.TimeZone != nil {
 		if zone, err := time.LoadLocation(*c.Customer.TimeZone); err == nil {
-			p.zone, p.ofTheir = zone, true
+			p.zone, p.whose = zone, customers
 		}
+	}
+	if zone := zoneOfNumber(p.Phone()); zone != nil && p.whose == viewers {
+		p.zone, p.whose = zone, ofTheirNumber
 	}
 	var err error
 	if p.Others, err = v.othersOf(p.item); err != nil {
@@ -143,34 +158,73 @@ func (p *promisedPage) By() string {
 	case days == 1:
 		return "tomorrow, " + at.Format("15:04")
 	}
+	return p.day(at)
+}
+
+// day is a time on another day, with the year where it is not this one.
+func (p *promisedPage) day(at time.Time) string {
+	if at.Year() != p.now.In(p.zone).Year() {
+		return at.Format("Monday 2 January 2006, 15:04")
+	}
 	return at.Format("Monday 2 January, 15:04")
+}
+
+// renamed are zones that number plans still give by a name they had once.
+var renamed = map[string]string{"Asia/Calcutta": "Asia/Kolkata", "Asia/Katmandu": "Asia/Kathmandu", "America/Buenos_Aires": "America/Argentina/Buenos_Aires"}
+
+// zoneOfNumber is the zone of a number whose plan has only one; nil: it cannot
+// be told.
+func zoneOfNumber(phone string) *time.Location {
+	n, err := phonenumbers.Parse(phone, "")
+	if err != nil {
+		return nil
+	}
+	names, err := phonenumbers.GetTimezonesForNumber(n)
+	if err != nil || len(names) != 1 {
+		return nil
+	}
+	name := names[0]
+	if now := renamed[name]; now != "" {
+		name = now
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	return zone
 }
 
 func midnight(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())
 }
 
+// Climbs tells whether anybody is above, should nobody call in time.
+func (p *promisedPage) Climbs() bool {
+	return p.Policy != nil && p.TierIndex+1 < len(p.Policy.Ladder)
+}
+
 // Words are what to say.
 func (p *promisedPage) Words() string {
-	who := "A " + p.Tier
-	if p.Tier != "" && (p.Tier[0] == 'a' || p.Tier[0] == 'e') {
-		who = "An " + p.Tier
-	}
+	who := capital(somebodyOf(p.Tier))
 	when := "by " + p.By()
-	if p.ofTheir {
+	if p.whose != viewers {
 		when += " your time"
 	}
 	if !p.ScheduledFor.IsZero() {
-		at := p.ScheduledFor.In(p.zone).Format("Monday 2 January, 15:04")
+		at := p.day(p.ScheduledFor.In(p.zone))
 		when = "after " + at + ", at the latest " + when
 	}
-	return "Thank you, " + p.CustomerName() + ". " + who + " will call you on " + p.Phone() + " " + when + "."
+	return "Thank you, " + isolated(p.CustomerName()) + ". " + who + " will call you on " + p.PhoneText() + " " + when + "."
 }
 
 // ZoneOf says whose clock the words go by.
 func (p *promisedPage) ZoneOf() string {
-	if p.ofTheir {
+	switch p.whose {
+	case customers:
 		return p.zone.String() + ", the customer's"
+	case ofTheirNumber:
+		return p.zone.String() + ", which their number belongs to"
+	case viewers:
 	}
 	return p.zone.String() + ", yours: the customer's is not known"
 }

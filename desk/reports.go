@@ -102,8 +102,7 @@ func (v *visit) reports() error {
 	}
 	p.asked.Set("from", p.Report.From.String())
 	p.asked.Set("to", p.Report.To.String())
-	p.Zones = []string{v.ZoneName(), "UTC"}
-	for _, name := range append([]string{zone.String()}, zones...) {
+	for _, name := range append([]string{v.ZoneName(), "UTC", zone.String()}, zones...) {
 		if !slices.Contains(p.Zones, name) {
 			p.Zones = append(p.Zones, name)
 		}
@@ -202,6 +201,8 @@ const (
 	chartTop, chartBase = 12, 192
 	// labelsMost is how many labels there is room for below bars; on a phone for half of them.
 	labelsMost = 8
+	// barMost is how wide a bar is at most: a single day is no wall of colour.
+	barMost = .12
 )
 
 // labelled says of the i-th of n bars whether there is room for its label, and
@@ -247,8 +248,8 @@ func axis(n int, most int64) (c chart, x func(i int) (at, width share), y func(v
 	}
 	slot := 1 / float64(max(n, 1))
 	x = func(i int) (share, share) {
-		gap := min(slot*.2, .012)
-		return share(slot*float64(i) + gap/2), share(slot - gap)
+		bar := min(slot-min(slot*.2, .012), barMost)
+		return share(slot*float64(i) + (slot-bar)/2), share(bar)
 	}
 	return c, x, y
 }
@@ -445,6 +446,15 @@ func (v *visit) reportRows() error {
 			back[name] = asked[name]
 		}
 	}
+	// The report is of whole days, up to the one in which its last moment is.
+	if zone, err := time.LoadLocation(asked.Get("zone")); err == nil && asked.Has("zone") {
+		from, fromErr := time.Parse(time.RFC3339, asked.Get("from"))
+		to, toErr := time.Parse(time.RFC3339, asked.Get("to"))
+		if fromErr == nil && toErr == nil {
+			back.Set("from", from.In(zone).Format(time.DateOnly))
+			back.Set("to", to.Add(-time.Millisecond).In(zone).Format(time.DateOnly))
+		}
+	}
 	p.Back = strings.TrimSuffix("/reports?"+back.Encode(), "?")
 	if _, err := v.policies(); err != nil {
 		return err
@@ -512,6 +522,9 @@ func narrows(asked url.Values) []string {
 		case "late_by":
 			said = append(said, "missed by "+map[string]string{"people": "people", "system": "the system"}[value])
 		case "result":
+			if value == "dropped" {
+				value = "left before their time"
+			}
 			said = append(said, value)
 		case "reached_from":
 			said = append(said, "reached after "+value+" minutes or more")
@@ -520,9 +533,12 @@ func narrows(asked url.Values) []string {
 		case "unreached":
 			said = append(said, "not reached")
 		case "attempts":
-			said = append(said, "with "+value+" calls")
+			n, _ := strconv.ParseInt(value, 10, 64) // the API has refused what is none
+			said = append(said, "with "+many(n, "call"))
 		case "disposition":
 			said = append(said, "with a call: "+title(value))
+		case "tier":
+			said = append(said, "tier: "+plain(value))
 		default:
 			said = append(said, title(name)+" "+value)
 		}
@@ -581,6 +597,10 @@ func (v *visit) reportCSV() error {
 	if err := v.get("/v1/reports", asked, &r); err != nil {
 		return err
 	}
+	zone, err := time.LoadLocation(r.Zone)
+	if err != nil {
+		return fmt.Errorf("the zone of a report: %w", err)
+	}
 	write, flush := v.table("report", "by", "of", "made", "open", "kept", "missed", "missed by people", "missed by the system", "left before its time", "attainment")
 	line := func(by, of string, t api.Tally) {
 		attainment := ""
@@ -590,7 +610,7 @@ func (v *visit) reportCSV() error {
 		n := func(n int64) string { return strconv.FormatInt(n, 10) }
 		_ = write(by, of, n(t.Made), n(t.Open), n(t.Kept), n(t.Missed), n(t.MissedByPeople), n(t.MissedBySystem), n(t.Dropped), attainment) // kept for flush
 	}
-	line("all", r.From.In(v.Zone).Format(time.DateTime)+" to "+r.To.In(v.Zone).Format(time.DateTime), r.Totals)
+	line("all", r.From.In(zone).Format(time.DateTime)+" to "+r.To.In(zone).Format(time.DateTime)+" ("+r.Zone+")", r.Totals)
 	for _, table := range []struct {
 		by     string
 		groups []api.TallyOf

@@ -135,7 +135,7 @@ func (f fact) sentence(e api.Entry, p *api.Policy) template.HTML {
 		}
 		return say("The promise for %s was missed", f.clock("due_at"))
 	case callback.TypeEscalated:
-		return say("Escalated from %s to %s, with a fresh promise for %s", f.str("from_tier"), f.str("tier"), f.clock("new_due_at"))
+		return say("Escalated from %s to %s, with a fresh promise for %s", plain(f.str("from_tier")), plain(f.str("tier")), f.clock("new_due_at"))
 	case callback.TypeReminded:
 		return say("Chased, reminder %d; again at %s", f.number("number"), f.clock("chase_at"))
 	case callback.TypeReassigned:

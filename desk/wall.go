@@ -3,6 +3,7 @@ package desk
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"ringback/api"
@@ -47,12 +48,14 @@ func (v *visit) wallboard() error {
 	for _, g := range counts.Groups {
 		p.count(g)
 	}
-	slices.SortStableFunc(p.Queues, func(a, b *wallQueue) int {
+	slices.SortFunc(p.Queues, func(a, b *wallQueue) int { // what has no promise to keep comes last
 		switch {
-		case a.FirstDueAt.IsZero() || b.FirstDueAt.IsZero():
-			return 0
+		case a.FirstDueAt.IsZero() != b.FirstDueAt.IsZero():
+			return map[bool]int{true: 1, false: -1}[a.FirstDueAt.IsZero()]
+		case !a.FirstDueAt.Equal(b.FirstDueAt.Time):
+			return a.FirstDueAt.Compare(b.FirstDueAt.Time)
 		}
-		return a.FirstDueAt.Compare(b.FirstDueAt.Time)
+		return strings.Compare(a.Name, b.Name)
 	})
 	today := v.now.In(v.Zone)
 	midnight := time.Date(today.Year(), today.Month(), today.Day(), 0, 0, 0, 0, v.Zone)
@@ -62,6 +65,14 @@ func (v *visit) wallboard() error {
 	var there api.Availability
 	if err := v.get("/v1/availability", nil, &there); err != nil {
 		return err
+	}
+	// Only whom a ladder knows is ever transferred to; in the order of the ladders.
+	choices, err := v.choose(nil)
+	if err != nil {
+		return err
+	}
+	for _, name := range choices.Tiers {
+		p.Tiers = append(p.Tiers, &wallTier{Name: name})
 	}
 	for _, c := range there.Items {
 		p.present(c)
@@ -105,11 +116,8 @@ func (p *wallPage) count(g api.CountGroup) {
 
 func (p *wallPage) present(c api.Candidate) {
 	i := slices.IndexFunc(p.Tiers, func(t *wallTier) bool { return t.Name == c.Tier })
-	if i < 0 {
-		i = len(p.Tiers)
-		p.Tiers = append(p.Tiers, &wallTier{Name: c.Tier})
-	}
 	switch {
+	case i < 0:
 	case c.Free:
 		p.Tiers[i].Free++
 	case text(c.State) == "busy":

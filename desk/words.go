@@ -63,9 +63,26 @@ func length(s string) string {
 	return words(d)
 }
 
-// title makes a word of the API's one for people: "no_answer" is "No answer".
-func title(s string) string {
-	return capital(strings.ReplaceAll(s, "_", " "))
+// title makes a word of the API's one for people: "no_answer" is "No answer",
+// "tier3" is "Tier 3".
+func title(s string) string { return capital(plain(s)) }
+
+// plain is title within a sentence.
+func plain(s string) string {
+	s = strings.ReplaceAll(s, "_", " ")
+	name := strings.TrimRight(s, "0123456789")
+	if name == "" || name == s || !unicode.IsLetter(rune(name[len(name)-1])) {
+		return s
+	}
+	return name + " " + s[len(name):]
+}
+
+// somebodyOf is one of a tier: "a supervisor", "an executive".
+func somebodyOf(tier string) string {
+	if strings.ContainsRune("aeio", unicode.ToLower(rune((tier + " ")[0]))) {
+		return "an " + plain(tier)
+	}
+	return "a " + plain(tier)
 }
 
 // capital makes the first letter a big one.
@@ -87,6 +104,17 @@ func sentence(all []string, last string) string {
 	default:
 		return strings.Join(all[:n-1], ", ") + " " + last + " " + all[n-1]
 	}
+}
+
+// isolated keeps a name that is written from right to left from turning what is
+// around it.
+func isolated(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko)
+	}) {
+		return "\u2068" + s + "\u2069"
+	}
+	return s
 }
 
 // initials stand for a name where there is no room for it.

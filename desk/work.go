@@ -61,7 +61,7 @@ func (v *visit) work() error {
 				return err
 			}
 		}
-		if p.First == nil && c.Next() != nil {
+		if p.First == nil && c.Next() != nil && c.urgency() < urgencyLater { // nobody is urged to end a hold
 			p.First = w
 			continue
 		}
@@ -103,16 +103,23 @@ func (v *visit) waiting(p *workPage) error {
 	return err
 }
 
+// How urgent something is; less is more.
+const (
+	urgencyNow = iota
+	urgencyToClose
+	urgencyLater
+)
+
 // urgency sorts what the viewer has: promises that run, then customers that
 // were reached, then clocks that stand still. Within each it is the API's order.
 func (c *item) urgency() int {
 	switch {
 	case c.Held || c.Status == string(callback.StatusScheduled):
-		return 2
+		return urgencyLater
 	case c.Contacted():
-		return 1
+		return urgencyToClose
 	}
-	return 0
+	return urgencyNow
 }
 
 // news is what somebody else did last to one of the viewer's own; nil: nothing

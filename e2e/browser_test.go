@@ -64,9 +64,10 @@ func TestR01ToR12_ThreePeopleInThreeWindows(t *testing.T) {
 	require.NoError(t, err)
 	london, err := time.LoadLocation("Europe/London")
 	require.NoError(t, err)
-	associate.Says("A supervisor will call you on +442079460958 by ")
+	associate.Says("A supervisor will call you on +44 20 7946 0958 by ")
 	associate.Says(due.In(london).Format("15:04") + " your time.")
-	associate.Says("It waits in the queue S, and the ticket wears the tag “Callback Required”.")
+	associate.Says("It waits in the queue S.")
+	associate.Says("The ticket wears the tag “Callback Required”.")
 	require.Equal(t, "failed", d.get(id)["transfer_attempt"].(object)["outcome"])
 
 	// R04: the supervisor sees it come, without doing anything, and claims it.
@@ -74,7 +75,7 @@ func TestR01ToR12_ThreePeopleInThreeWindows(t *testing.T) {
 	supervisor.Click("[data-claim-next] button")
 	supervisor.Says("Zebedee Quartermain is yours.")
 	supervisor.Click("#first .act", "Start")
-	supervisor.Until(`document.querySelector("#first [data-act]")?.textContent.includes("Call +442079460958")`)
+	supervisor.Until(`document.querySelector("#first [data-act]")?.textContent.includes("Call +44 20 7946 0958")`)
 
 	// R05: who took it owns it; the associate's page says so by itself.
 	associate.Go("/callbacks/" + id)
@@ -148,7 +149,7 @@ func TestR01ToR12_ThreePeopleInThreeWindows(t *testing.T) {
 	supervisor.Says("1 ticket still wears its tag")
 	supervisor.Click("#t-" + second + " [data-chase]")
 	supervisor.Click("#chase button[type=submit]")
-	supervisor.Says("Saved.")
+	supervisor.Says("Chased: it is on the timeline.")
 	manager.Until(`document.querySelector("#first .news")?.textContent.includes("Supervisor One")`)
 
 	// R09: closed without service, it says so: another tag.

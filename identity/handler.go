@@ -219,24 +219,41 @@ func (s *SignIn) signOutThere(w http.ResponseWriter, r *http.Request, endSession
 	s.render(w, r, http.StatusOK, "signed-out", page{Title: "Signed out", Provider: s.o.OIDC.Title, Next: to.String()})
 }
 
-// tier is a tier with its people.
+// tierWord is a tier as people read it: "tier3" is "tier 3".
+func tierWord(name string) string {
+	bare := strings.TrimRight(name, "0123456789")
+	if bare == "" || bare == name || strings.HasSuffix(bare, " ") {
+		return name
+	}
+	return bare + " " + name[len(bare):]
+}
+
+// tier is a tier with its people; those with a role are a group of their own.
 type tier struct {
 	Name   string
 	People []book.Staff
 }
 
-// byTier groups people by tier, the lowest first.
+// byTier groups people by tier, the lowest first; after them whoever has a role:
+// what they do is not their tier's.
 func byTier(staff []book.Staff) []tier {
 	slices.SortStableFunc(staff, func(a, b book.Staff) int {
-		if a.Rank != b.Rank {
+		switch {
+		case len(a.Roles) != 0 != (len(b.Roles) != 0):
+			return len(a.Roles) - len(b.Roles)
+		case a.Rank != b.Rank:
 			return a.Rank - b.Rank
 		}
 		return strings.Compare(a.Tier, b.Tier)
 	})
 	var all []tier
 	for _, s := range staff {
-		if n := len(all); n == 0 || all[n-1].Name != s.Tier {
-			all = append(all, tier{Name: s.Tier})
+		name := tierWord(s.Tier)
+		if len(s.Roles) > 0 {
+			name = "administration and audit"
+		}
+		if n := len(all); n == 0 || all[n-1].Name != name {
+			all = append(all, tier{Name: name})
 		}
 		last := &all[len(all)-1]
 		last.People = append(last.People, s)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ func TestABrowserSignsInAndOut(t *testing.T) {
 	page := text(t, shown)
 	require.Contains(t, page, `value="sup1"`)
 	require.Contains(t, page, "Administrator &lt;One&gt;")
+	require.Greater(t, strings.Index(page, "administration and audit"), strings.Index(page, `value="sup1"`), "whoever has a role is a group of their own")
 	require.Contains(t, page, `name="next" value="/work?tab=mine"`)
 
 	answer := b.post("/sign-in/dev", url.Values{"staff_id": {"sup1"}, "next": {"/work?tab=mine"}})

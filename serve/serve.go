@@ -38,6 +38,8 @@ type Desk struct {
 	Registry *prometheus.Registry
 	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
 	TemporalUI string
+	// Beside answers further paths, next to the desk's pages; nil: none.
+	Beside map[string]http.Handler
 	// Plugged are connectors besides those that are configured (tests have some).
 	Plugged []Plug
 }
@@ -106,11 +108,22 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	options.Pages = beside(d.Beside, options.Pages)
 	if a, err = api.New(options); err != nil {
 		return err
 	}
 	asked.api = a
 	return a.Serve(ctx, l)
+}
+
+func beside(further map[string]http.Handler, pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := further[r.URL.Path]; h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	})
 }
 
 // signIn is how people sign in to the API with these options.

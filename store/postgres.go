@@ -93,7 +93,7 @@ func postgresDialect() dialect {
 		toWords: func(words []string) string {
 			return "{" + strings.Join(words, ",") + "}" // letters, marks and digits only
 		},
-		toWordQuery: func(word string) string { return "'" + word + "':*" },
+		toWordQuery: func(words ...string) string { return "'" + strings.Join(words, "':* | '") + "':*" },
 		condition:   postgresCondition,
 	}
 }

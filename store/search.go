@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 	"gorm.io/gorm"
 
 	"ringback/book"
@@ -23,6 +25,40 @@ func wordsOf(texts ...string) []string {
 	}
 	slices.Sort(words)
 	return slices.Compact(words)
+}
+
+// longestWord is how many characters of a word are indexed: as many as a query
+// may have, and fewer than the 2046 bytes that PostgreSQL has room for.
+const longestWord = 500
+
+// indexed are the words by which a text is found: each as it is written, and
+// plain, since whoever asks on the phone hears no accents.
+func indexed(words []string) []string {
+	all := make([]string, 0, 2*len(words))
+	for _, word := range words {
+		if letters := []rune(word); len(letters) > longestWord {
+			word = string(letters[:longestWord])
+		}
+		all = append(all, word, plain(word))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// latin are letters that carry their mark in themselves: no normal form takes it off.
+var latin = strings.NewReplacer("ø", "o", "ł", "l", "đ", "d", "ħ", "h", "ı", "i", "æ", "ae", "œ", "oe")
+
+// plain is a word without what keyboards differ in: case in full (ß is ss), and
+// the accents of Latin, Greek and Cyrillic letters. Marks of other scripts are
+// vowels, and stay.
+func plain(word string) string {
+	letters := strings.Map(func(r rune) rune {
+		if r >= '\u0300' && r <= '\u036f' {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(cases.Fold().String(word)))
+	return norm.NFC.String(latin.Replace(letters))
 }
 
 // wordsOfIntake are those of what may be searched for in an original.
@@ -83,7 +119,7 @@ func (s *Store) index(tx *gorm.DB, callbackID string, words []string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	return tx.Exec(s.indexWords, callbackID, s.toWords(words)).Error
+	return tx.Exec(s.indexWords, callbackID, s.toWords(indexed(words))).Error
 }
 
 // Matches reports whether a list would find a callback by the words of a query.
@@ -97,7 +133,7 @@ func (s *Store) Matches(ctx context.Context, callbackID, query string) (found bo
 }
 
 // matching narrows a list to callbacks in which every word of a query begins a
-// word, in the original or in any note; a query without a word matches nothing.
+// word, with or without its accents, in the original or in any note; a query without a word matches nothing.
 // What may be a phone number is looked for as one, too.
 func (s *Store) matching(list *gorm.DB, query string) *gorm.DB {
 	words := wordsOf(query)
@@ -105,14 +141,19 @@ func (s *Store) matching(list *gorm.DB, query string) *gorm.DB {
 		return list.Where("1 = 0")
 	}
 	begins := "c.id IN (" + s.matchWord + ")"
-	where, values := begins, []any{s.toWordQuery(words[0])}
+	where, values := begins, []any{s.eitherWord(words[0])}
 	for _, word := range words[1:] {
 		where += " AND " + begins
-		values = append(values, s.toWordQuery(word))
+		values = append(values, s.eitherWord(word))
 	}
 	if digits := dialled(query); digits != "" {
 		where = "((" + where + ") OR " + begins + ")"
-		values = append(values, s.toWordQuery(digits))
+		values = append(values, s.eitherWord(digits))
 	}
 	return list.Where(where, values...)
+}
+
+// eitherWord asks for a word as it is written, by which older indexes know it, or plain.
+func (s *Store) eitherWord(word string) string {
+	return s.toWordQuery(slices.Compact([]string{word, plain(word)})...)
 }

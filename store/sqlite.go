@@ -98,7 +98,7 @@ func sqliteDialect() dialect {
 		attempts:    `(c.state ->> '$.attempts')`,
 		disposition: `(t.data ->> '$.disposition')`,
 		toWords:     func(words []string) string { return strings.Join(words, " ") },
-		toWordQuery: func(word string) string { return `"` + word + `"*` },
+		toWordQuery: func(words ...string) string { return `"` + strings.Join(words, `"* OR "`) + `"*` },
 		condition:   sqliteCondition,
 	}
 }

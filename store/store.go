@@ -110,7 +110,7 @@ type dialect struct {
 	// disposition how a timeline entry t says that one went.
 	minutesToContact, attempts, disposition string
 	toWords                                 func(words []string) string
-	toWordQuery                             func(word string) string
+	toWordQuery                             func(words ...string) string // any of them
 	// condition sorts an error of the database.
 	condition func(error) condition
 }

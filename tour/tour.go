@@ -49,6 +49,9 @@ func Run(ctx context.Context, baseURL string, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g := &guide{desk: desk{baseURL}, out: out, began: time.Now(), changed: make(chan struct{}, 1)}
+	if err := g.hurried(ctx); err != nil { // before anything is promised
+		return err
+	}
 	printed := make(chan error, 1)
 	go func() { printed <- g.follow(ctx) }()
 
@@ -273,6 +276,20 @@ func (g *guide) policy(ctx context.Context) (callback.Policy, error) {
 		}
 	}
 	return callback.Policy{}, fmt.Errorf("the desk has no policy %s", policyName)
+}
+
+// hurried holds the desk's promises to be short enough to wait for.
+func (g *guide) hurried(ctx context.Context) error {
+	policy, err := g.policy(ctx)
+	if err != nil {
+		return err
+	}
+	for _, step := range policy.Ladder {
+		if tat := time.Duration(step.TAT); tat > patience/2 {
+			return fmt.Errorf("the desk promises within %s at the tier %s: the tour needs %s or less; without --server it brings a desk of its own", tat, step.Tier, patience/2)
+		}
+	}
+	return nil
 }
 
 // race lets both supervisors claim at once.

@@ -11,8 +11,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	_ "time/tzdata" // calendars need no zone files on the machine
@@ -124,15 +126,23 @@ func with(ctx context.Context, cfg *config.Config, do func(context.Context, *pro
 	if ui := p.server.UIAddress(); ui != "" {
 		p.TemporalUI = "http://" + ui
 	}
+	where, err := whereaboutsOf(data, p.server.Address(), settings.Temporal.Namespace)
+	if err != nil {
+		return err
+	}
+	p.Beside = map[string]http.Handler{whereaboutsPath: where}
 	return do(ctx, p)
 }
+
+// bookIn is where the embedded database is in a data folder.
+func bookIn(data string) string { return filepath.Join(data, "desk.db") }
 
 // openBook opens the embedded database, up to date.
 func openBook(ctx context.Context, data string) (*store.Store, error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder: %w", err)
 	}
-	book, err := store.OpenSQLite(ctx, filepath.Join(data, "desk.db"), store.Options{})
+	book, err := store.OpenSQLite(ctx, bookIn(data), store.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -172,31 +182,15 @@ func (p *process) greet(out io.Writer, base string) {
 	for _, s := range p.Config.Staff {
 		fmt.Fprintf(out, "  %-16s %s, %s\n", "dev:"+s.ID, s.Name, s.Tier)
 	}
-	if policy, creator := p.first(); creator != "" {
+	if creator, body := example(p.Config); creator != "" {
 		fmt.Fprintf(out, `
 Promise a callback:
 
   curl -sS %s/v1/callbacks -H 'Authorization: Bearer dev:%s' -H 'Content-Type: application/json' \
-    -d '{"policy": "%s", "customer": {"name": "Ada Example", "phone": "+442079460123"}, "reason": "Wants to speak to a supervisor"}'
+    -d '%s'
 
-`, base, creator, policy)
+`, base, creator, strings.ReplaceAll(body, "'", `'\''`))
 	}
-}
-
-// first is the first policy without required fields, and who may promise under it.
-func (p *process) first() (policy, creator string) {
-	lowest := 0
-	for _, s := range p.Config.Staff {
-		if len(s.Roles) == 0 && (creator == "" || s.Rank < lowest) {
-			creator, lowest = s.ID, s.Rank
-		}
-	}
-	for _, name := range p.Config.PolicyNames {
-		if len(p.Config.Policies[name].Fields) == 0 {
-			return name, creator
-		}
-	}
-	return "", ""
 }
 
 // open opens the desk's data for an auditor: with nothing else running, or,
@@ -207,6 +201,19 @@ func open(ctx context.Context, source config.Source, server string) (*cli.Desk, 
 		return nil, err
 	}
 	settings := &cfg.Settings
+	where := whereabouts{Data: settings.Embedded.Data, Temporal: fmt.Sprintf("127.0.0.1:%d", settings.Embedded.TemporalPort), Namespace: settings.Temporal.Namespace}
+	if server != "" {
+		if err := cli.Running(ctx, server); err != nil {
+			return nil, err
+		}
+		if where, err = where.told(ctx, server); err != nil {
+			return nil, err
+		}
+	}
+	// What is not there holds no histories, and would seem to verify.
+	if _, err := os.Stat(bookIn(where.Data)); err != nil {
+		return nil, cli.Mistake("--data %s: expected the folder of a desk that has run: %s is not there", where.Data, bookIn(where.Data))
+	}
 	if server == "" {
 		settings.Embedded.TemporalPort, settings.Embedded.UIPort = 0, 0
 		return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
@@ -217,21 +224,17 @@ func open(ctx context.Context, source config.Source, server string) (*cli.Desk, 
 			})
 		})
 	}
-	if err := cli.Running(ctx, server); err != nil {
-		return nil, err
-	}
 	logger := observe.Logger(os.Stderr, slog.LevelWarn)
 	return cli.Hold(ctx, func(ctx context.Context, ready func(*serve.Desk)) error {
-		book, err := store.OpenSQLite(ctx, filepath.Join(settings.Embedded.Data, "desk.db"), store.Options{})
+		book, err := store.OpenSQLite(ctx, bookIn(where.Data), store.Options{})
 		if err != nil {
 			return err
 		}
 		defer book.Close()
 		dialling, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		c, err := engine.Dial(dialling, engine.Config{
-			Address: fmt.Sprintf("127.0.0.1:%d", settings.Embedded.TemporalPort), Namespace: settings.Temporal.Namespace, Logger: logger,
-		})
+		settings.Temporal.Namespace = where.Namespace
+		c, err := engine.Dial(dialling, engine.Config{Address: where.Temporal, Namespace: where.Namespace, Logger: logger})
 		if err != nil {
 			return err
 		}

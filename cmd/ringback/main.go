@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	_ "time/tzdata" // calendars need no zone files on the machine
@@ -159,7 +161,7 @@ func serveAPI(ctx context.Context, d *serve.Desk) error {
 
 // work runs the worker, with health and metrics beside it.
 func work(ctx context.Context, d *serve.Desk) error {
-	l, err := net.Listen("tcp", d.Config.Settings.Server.WorkerListen())
+	l, err := listenBeside(&d.Config.Settings.Server, d.Logger)
 	if err != nil {
 		return err
 	}
@@ -186,6 +188,18 @@ func work(ctx context.Context, d *serve.Desk) error {
 	})
 	d.Logger.Info("working", "listen", l.Addr().String())
 	return running.Wait()
+}
+
+// listenBeside is where a worker serves health and metrics. Where nobody has said
+// where, the API of the same machine may be there already: better a worker
+// somewhere else than none.
+func listenBeside(server *config.Server, logger *slog.Logger) (net.Listener, error) {
+	l, err := net.Listen("tcp", server.WorkerListen())
+	if err == nil || server.MetricsListen != "" || !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	logger.Warn("health and metrics are at a port of their own: set metrics_listen", "taken", server.Listen)
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
 func ready(ctx context.Context, book *store.Store, c client.Client) error {

@@ -37,6 +37,7 @@ type Faults struct {
 	always Fault
 	share  float64
 	random *rand.Rand
+	ways   []Fault
 	only   func(*http.Request) bool
 	counts map[Fault]int
 	// RetryAfter is what a Busy vendor asks for; 0: a second.
@@ -57,12 +58,15 @@ func (f *Faults) Always(fault Fault) {
 	f.always = fault
 }
 
-// Randomly makes that share of calls fail, 0 to 1, in ways drawn with the seed:
-// Broken, Lost, Busy, BusySilently or Nonsense.
-func (f *Faults) Randomly(share float64, seed uint64) {
+// Randomly makes that share of calls fail, 0 to 1, in ways drawn with the seed;
+// without ways: Broken, Lost, Busy, BusySilently or Nonsense.
+func (f *Faults) Randomly(share float64, seed uint64, ways ...Fault) {
+	if len(ways) == 0 {
+		ways = []Fault{Broken, Lost, Busy, BusySilently, Nonsense}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.share, f.random = share, rand.New(rand.NewPCG(seed, seed))
+	f.share, f.random, f.ways = share, rand.New(rand.NewPCG(seed, seed)), ways
 }
 
 // Only limits failing to calls of which it says true; nil: all.
@@ -89,7 +93,7 @@ func (f *Faults) draw(r *http.Request) Fault {
 	case len(f.script) > 0:
 		fault, f.script = f.script[0], f.script[1:]
 	case fault == Well && f.random != nil && f.random.Float64() < f.share:
-		fault = []Fault{Broken, Lost, Busy, BusySilently, Nonsense}[f.random.IntN(5)]
+		fault = f.ways[f.random.IntN(len(f.ways))]
 	}
 	if f.counts == nil {
 		f.counts = make(map[Fault]int)

@@ -24,8 +24,9 @@ const (
 	// step bounds one exchange with the server, and fetching a message.
 	step = time.Minute
 	// idling is how long the server is listened to before it is looked for new mail
-	// all the same: a connection that has died does not say so.
-	idling = 5 * time.Minute
+	// all the same: a connection that has died does not say so, and some servers do
+	// not tell of what came while it was not listened to.
+	idling = time.Minute
 	// firstPause and longestPause are between attempts to connect.
 	firstPause, longestPause = time.Second, time.Minute
 )
@@ -49,9 +50,12 @@ func (c *Connector) Run(ctx context.Context) error {
 	pause, said := firstPause, ""
 	for ctx.Err() == nil {
 		began := c.deps.Now()
-		err := c.session(ctx)
+		read, err := c.session(ctx)
+		if read { // a connection that breaks again and again is no server that is away
+			pause = firstPause
+		}
 		if c.deps.Now().Sub(began) > longestPause {
-			pause, said = firstPause, ""
+			said = ""
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said { // the same trouble is told once
 			said = err.Error()
@@ -87,6 +91,8 @@ type session struct {
 	news   chan struct{}
 	folder *imap.SelectData
 	stop   func() bool
+	// read: a message was taken, or there was none.
+	read bool
 }
 
 func (s *session) close() {
@@ -206,19 +212,21 @@ type refused struct{ words string }
 
 func (r *refused) Error() string { return r.words }
 
-// session reads what is there, and then what comes.
-func (c *Connector) session(ctx context.Context) error {
+// session reads what is there, and then what comes; read: some of it was, or there
+// was nothing.
+func (c *Connector) session(ctx context.Context) (read bool, err error) {
 	s, err := c.connect(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.close()
 	for {
 		if err := s.sweep(ctx); err != nil {
-			return err
+			return s.read, err
 		}
+		s.read = true
 		if err := s.wait(ctx); err != nil {
-			return err
+			return s.read, err
 		}
 	}
 }
@@ -262,6 +270,7 @@ func (s *session) sweep(ctx context.Context) error {
 		if err := s.message(ctx, uid); err != nil {
 			return err
 		}
+		s.read = true
 		if fresh {
 			continue // not before all of the old ones are taken
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/callback"
+	"ringback/connectors/connectortest"
 	"ringback/connectors/mailbox/mailboxfake"
 	"ringback/connectors/smtp"
 	"ringback/connectors/smtp/smtpfake"
@@ -255,6 +256,22 @@ func TestR20_AnOutageOfTheMailServerIsNoError(t *testing.T) {
 		s.Put(t, "INBOX", letterOf(strconv.Itoa(i)+"@customer.example").Bytes())
 		o.cases(2 + i)
 	}
+}
+
+// A connection that breaks after the folder was read is made anew soon, however often.
+func TestR20_AConnectionThatBreaksAgainAndAgainDelaysNoMail(t *testing.T) {
+	t.Parallel()
+	s := mailboxfake.Serve(t, mailboxfake.Options{})
+	o := openOffice(t)
+	o.reading(s)
+	for i := range 9 { // one sender's, of whom ten would be a flood
+		s.Put(t, "INBOX", letterOf(strconv.Itoa(i)+"@customer.example").Bytes())
+		o.cases(i + 1)
+		passed := s.Passed()
+		s.Cut()
+		o.eventually("it is there again", func() bool { return s.Passed() > passed })
+	}
+	require.Less(t, o.clock.Now().Sub(connectortest.Monday), time.Minute)
 }
 
 func TestASignInThatIsRefusedIsSaidWithoutSecrets(t *testing.T) {

@@ -78,9 +78,10 @@ type Connector struct {
 	// locks keep this process from writing to one list twice at once.
 	locks wire.Keyed
 
-	mu    sync.Mutex
-	fresh map[string]bool      // who has something new
-	after map[string]time.Time // whose address is refused, until then
+	mu      sync.Mutex
+	fresh   map[string]bool      // who has something new
+	after   map[string]time.Time // whose address is refused, until then
+	failing time.Time            // since when no mail can be sent; zero: it can
 }
 
 // New checks the configuration; a mistake in it is a *callback.Fault that names the key.
@@ -264,10 +265,27 @@ func (c *Connector) trouble(ctx context.Context) error {
 	return &connectors.Owed{Code: connectors.Unavailable, Detail: "it is written down, and will be sent when mail can be sent again: " + why}
 }
 
+// lasting is how long mail cannot be sent until that is trouble: a mail that a server
+// wants to be sent again in a moment makes nothing owed.
+const lasting = time.Minute
+
 func (c *Connector) setTrouble(ctx context.Context, err error) error {
 	var owed *connectors.Owed
-	if errors.As(err, &owed) {
-		return c.deps.Memory.Remember(ctx, name, troubleKey, owed.Detail)
+	if !errors.As(err, &owed) {
+		c.mu.Lock()
+		c.failing = time.Time{}
+		c.mu.Unlock()
+		return c.deps.Memory.Forget(ctx, name, troubleKey)
 	}
-	return c.deps.Memory.Forget(ctx, name, troubleKey)
+	now := c.deps.Now()
+	c.mu.Lock()
+	if c.failing.IsZero() {
+		c.failing = now
+	}
+	lasts := now.Sub(c.failing) >= lasting
+	c.mu.Unlock()
+	if owed.Code.Passing() && !lasts {
+		return nil
+	}
+	return c.deps.Memory.Remember(ctx, name, troubleKey, owed.Detail)
 }

@@ -329,6 +329,9 @@ func TestWhileNoMailCanBeSentItIsOwedAndNothingIsLost(t *testing.T) {
 	f.server.Refuse("mail", 421)
 	f.clock.Advance(settling)
 	require.Error(t, f.c.round(context.Background(), true))
+	require.NoError(t, f.deliver(), "a server that wants to be asked again in a moment is no trouble yet")
+	f.clock.Advance(lasting)
+	require.Error(t, f.c.round(context.Background(), true))
 
 	f.promise()
 	f.clock.Advance(30 * time.Minute)
@@ -391,6 +394,23 @@ func TestAPersonWhoseAddressIsRefusedHoldsUpNobody(t *testing.T) {
 	f.server.RefuseAddress("gone@desk.example", 0)
 	f.clock.Advance(2 * time.Hour)
 	require.Empty(t, f.mail(), "after days it is given up")
+}
+
+// Of one person alone: a full mailbox, or a server that greylists.
+func TestR10_AnAddressThatIsRefusedForNowHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.server.RefuseAddress("sup1@desk.example", 450)
+	f.promise()
+	f.pass(30 * time.Minute)
+	require.Equal(t, []string{"sup2"}, who(f.mail()))
+	require.NoError(t, f.deliver(), "nothing is owed for it")
+	calls := f.server.Refused()
+	require.Empty(t, f.mail())
+	require.Equal(t, calls, f.server.Refused(), "it is left alone for a while")
+	f.server.RefuseAddress("sup1@desk.example", 0)
+	f.clock.Advance(notNowFor)
+	require.Equal(t, []string{"sup1"}, who(f.mail()), "minutes later, not an hour")
 }
 
 func TestManyProcessesWriteAndOneSends(t *testing.T) {

@@ -26,8 +26,9 @@ const (
 	sweep = 20 * time.Second
 	// settling is what a first notice waits for others that come of the same moment.
 	settling = 5 * time.Second
-	// refusedFor is how long nothing is sent to an address that was refused.
-	refusedFor = time.Hour
+	// refusedFor is how long nothing is sent to an address that was refused, notNowFor to one
+	// that was refused for now: a server that greylists wants to be asked again after minutes.
+	refusedFor, notNowFor = time.Hour, 5 * time.Minute
 	// lostAfter is when what cannot be sent to one address is given up.
 	lostAfter = 3 * 24 * time.Hour
 )
@@ -151,8 +152,12 @@ func (c *Connector) send(ctx context.Context, s *book.Staff) (later bool, err er
 // refused leaves a person's address alone for a while. What nobody could take for days is
 // given up: the desk shows it all the same.
 func (c *Connector) refused(ctx context.Context, l list, end int64, entries []entry, now time.Time, cause error) error {
+	wait := refusedFor
+	if wire.OwedAs(cause).Code.Passing() {
+		wait = notNowFor
+	}
 	c.mu.Lock()
-	c.after[l.person] = now.Add(refusedFor)
+	c.after[l.person] = now.Add(wait)
 	c.mu.Unlock()
 	lost := entries[0].Added.Add(lostAfter).Before(now)
 	c.deps.Logger.WarnContext(ctx, "the mail server refuses what is for one person", "staff", l.person, "given_up", lost, "error", cause)

@@ -65,8 +65,9 @@ type Sender struct {
 	timeout time.Duration
 }
 
-// ErrAddress is the cause where it is the address that is refused for good: by the
-// server, or because nothing can be written to it.
+// ErrAddress is the cause where it is the address that is refused, and not the desk:
+// for good where the code is Rejected, by the server or because nothing can be written to
+// it; else for now (a full mailbox, greylisting).
 var ErrAddress = errors.New("smtp: the address is refused")
 
 // New checks the configuration; a mistake in it is a *callback.Fault that names the key.
@@ -240,6 +241,8 @@ func refusal(err error) error {
 		return &connectors.Owed{Code: connectors.Unauthorized, Detail: fmt.Sprintf("the mail server does not take the sign-in (%d)", code), Err: fmt.Errorf("smtp: answer %d", code)}
 	case code >= 500 && sending != nil && sending.Reason == gomail.ErrSMTPRcptTo:
 		return &connectors.Owed{Code: connectors.Rejected, Detail: fmt.Sprintf("the mail server refuses the address (%d)", code), Err: ErrAddress}
+	case code >= 400 && code < 500 && sending != nil && sending.Reason == gomail.ErrSMTPRcptTo:
+		return &connectors.Owed{Code: connectors.Unavailable, Detail: fmt.Sprintf("the mail server does not take mail for the address now (%d)", code), Err: ErrAddress}
 	case code >= 500:
 		return &connectors.Owed{Code: connectors.Rejected, Detail: fmt.Sprintf("the mail server refuses the mail (%d)", code), Err: fmt.Errorf("smtp: answer %d", code)}
 	case code >= 400:

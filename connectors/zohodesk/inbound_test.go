@@ -321,6 +321,40 @@ func TestR18_APutBackSurvivesFaults(t *testing.T) {
 	}
 }
 
+// A change that may have arrived is not written again over what somebody did meanwhile.
+func TestR18_WhatIsDoneThereWhileAnAnswerIsLostIsDoneHere(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]connectortest.Fault{"it had arrived": connectortest.Lost, "it had not": connectortest.Broken} {
+		for _, hinted := range []string{"before", "after"} {
+			t.Run(name+", hinted "+hinted, func(t *testing.T) {
+				t.Parallel()
+				fl := newFloor(t, func(c *Config) { c.ResolutionField = "cf_reason" })
+				id := fl.promise("callback-exception")
+				fl.do("agent1", id, "claim", nil)
+				require.NoError(t, fl.deliver(id))
+				fl.subscribed()
+				fl.do("agent1", id, "start", nil)
+				fl.fake.Faults.Only(func(r *http.Request) bool { return r.Method == http.MethodPatch })
+				fl.fake.Faults.Next(fault)
+				require.Equal(t, connectors.Unavailable, owed(t, fl.deliver(id)).Code)
+				fl.edit("2001", fl.only(false).ID, func(i *zohodeskfake.Item) {
+					i.Status, i.Fields = "Completed", map[string]any{"cf_reason": "information_given"}
+				})
+				if hinted == "before" {
+					fl.work()
+				}
+				require.NoError(t, fl.deliver(id))
+				fl.work()
+				require.NoError(t, fl.deliver(id))
+				require.Equal(t, callback.StatusCompleted, fl.state(id).Status)
+				require.Equal(t, "information_given", fl.state(id).ResolutionReason)
+				require.Equal(t, "Completed", fl.only(false).Status)
+				require.Empty(t, fl.kept.Messages())
+			})
+		}
+	}
+}
+
 func TestR18_WhoeverDidItMustBeSomebodyHere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -277,7 +277,17 @@ func cut(s string, n int) string {
 // write brings what is there to what is wanted; more goes with it. What is about to
 // be written is remembered before, so that it is not taken for somebody's doing.
 func (z *Zoho) write(ctx context.Context, r *record, w sent, more map[string]any, closed bool) error {
+	theirs := false
+	if r.Sending != "" && !closed {
+		var err error
+		if theirs, err = z.arrived(ctx, r); err != nil {
+			return err
+		}
+	}
 	m := w.members(r.Kind, r.sent)
+	if theirs {
+		delete(m, "status") // what follows from theirs, look finds out
+	}
 	for name, value := range more {
 		m[name] = value
 	}
@@ -296,6 +306,23 @@ func (z *Zoho) write(ctx context.Context, r *record, w sent, more map[string]any
 	}
 	r.sent, r.Sending, r.Closed = w, "", closed
 	return z.save(ctx, r)
+}
+
+// arrived finds out what became of a status whose writing was not answered: it may
+// be there, and somebody may have given another since, which is theirs and stays.
+func (z *Zoho) arrived(ctx context.Context, r *record) (theirs bool, err error) {
+	i, err := z.fetch(ctx, r.Kind, r.ID, "")
+	if err != nil {
+		return false, err
+	}
+	switch i.Status {
+	case r.Status:
+	case r.Sending:
+		r.Status = r.Sending
+	default:
+		return true, nil
+	}
+	return false, nil
 }
 
 // patch changes members there, and learns as whom.

@@ -135,7 +135,7 @@ document.querySelector("[data-save-form]").addEventListener("submit", async (e) 
   for (const [name, value] of new URLSearchParams(location.search)) {
     if (value && !["q", "customer", "source", "due_before", "cursor"].includes(name)) query.append(name, value);
   }
-  if (!query.has("sort")) query.set("sort", "due_at");
+  if (!query.has("sort")) query.set("sort", e.target.dataset.sort);
   const a = await ask("PUT", "/v1/me/views", { name: e.target.elements.name.value, query: query.toString() });
   if (a.ok) location.reload(); else refuse(e.target, a);
 });

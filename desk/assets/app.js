@@ -32,6 +32,8 @@ if (page && watches[page.dataset.watch]) {
   const again = soon(refresh, pauses[page.dataset.watch]);
   live.changes.addEventListener("callback", (e) => { if (matters(e.detail, page)) again(); });
   live.changes.addEventListener("reset", again);
+  // A promise that passes while one looks does not go on being called in time, even if the engine is slow to say so.
+  document.addEventListener("passed", soon(refresh, pauses[page.dataset.watch], 1_200));
 }
 
 // An outage concerns everybody, whatever page they are on: when it is declared, and when it is over.
@@ -63,8 +65,15 @@ if (presence) {
   const say = () => presence.value && command.ask("PUT", "/v1/me/presence", { state: presence.value });
   presence.addEventListener("change", async () => {
     const a = await say();
-    if (a.ok) command.toast(presence.value === "available" ? "You are free for live transfers." : `You are ${presence.value}.`);
+    if (a.ok) {
+      command.toast(presence.value === "available" ? "You are free for live transfers." : `You are ${presence.value}.`);
+      refresh();
+    }
     else command.toast((await command.explain(a)).map((n) => n.textContent ?? n).join(""), "late");
+  });
+  document.addEventListener("click", (e) => {
+    const to = e.target.closest?.("[data-set-presence]")?.dataset.setPresence;
+    if (to) { presence.value = to; presence.dispatchEvent(new Event("change")); }
   });
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { active = true; }, { passive: true });
   setInterval(() => { if (active && presence.value && presence.value !== "offline") { active = false; say(); } }, 5 * 60_000);
@@ -84,6 +93,9 @@ for (const form of document.querySelectorAll("[data-filters]")) {
   form.addEventListener("change", (e) => { if (e.target.type === "date" && form.elements.days) form.elements.days.value = ""; });
   form.addEventListener("formdata", (e) => { for (const [name, value] of [...e.formData]) if (value === "") e.formData.delete(name); });
 }
+
+// What is newest is at the right of a drawing that is wider than the screen.
+for (const drawing of document.querySelectorAll(".chart.whole")) drawing.scrollLeft = drawing.scrollWidth;
 
 // On a phone the filters make room for what they filter.
 if (matchMedia("(max-width: 44rem)").matches) document.querySelector("[data-filter-box]")?.removeAttribute("open");

@@ -141,6 +141,7 @@ changes.addEventListener("callback", (e) => {
   later();
 });
 changes.addEventListener("reset", () => location.reload());
+board.addEventListener("passed", (e) => { const card = e.target.closest(".bcard"); if (card) { dirty.add(card.dataset.id); setTimeout(later, 1_200); } });
 
 // More of one cell.
 board.addEventListener("click", async (e) => {
@@ -211,13 +212,16 @@ const borrow = async (id, name) => {
 const menu = document.getElementById("card-menu");
 const showMenu = (card, at) => {
   menu.querySelector("[data-menu-title]").textContent = card.querySelector("[data-open]").textContent;
-  const items = [...Object.values(moves).flat(), ...besides].filter(([command]) => may(card, command)).map(([command, label, dialog]) => {
-    const b = element("button", { type: "button", textContent: label });
+  // What cannot be undone comes last.
+  const all = [...Object.values(moves).flat(), ...besides].filter(([command]) => may(card, command)).sort((a, b) => (a[0] === "cancel") - (b[0] === "cancel"));
+  const items = all.map(([command, label, dialog]) => {
+    const b = element("button", { type: "button", textContent: label, className: command === "cancel" ? "danger" : "" });
     b.addEventListener("click", () => { menu.hidePopover(); give(card, command, dialog); });
     return b;
   });
   const go = element("a", { className: "button", href: "/callbacks/" + card.dataset.id, textContent: "Open" });
-  menu.querySelector("[data-menu-items]").replaceChildren(...items, go);
+  if (all.at(-1)?.[0] === "cancel") items.splice(-1, 0, go); else items.push(go);
+  menu.querySelector("[data-menu-items]").replaceChildren(...items);
   menu.showPopover();
   const r = at.getBoundingClientRect(), m = menu.getBoundingClientRect();
   menu.style.left = Math.max(8, Math.min(r.right - m.width, innerWidth - m.width - 8)) + "px";

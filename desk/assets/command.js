@@ -144,7 +144,7 @@ export const refuse = async (form, a) => {
     const field = form.elements.namedItem(wrong.path) || form.elements.namedItem(wrong.path.split(".").at(-1));
     const e = field instanceof RadioNodeList ? field[0] : field;
     if (!e || e.type === "hidden") { unplaced.push(wrong); continue; }
-    const note = element("p", { className: "field-error", id: "wrong-" + wrong.path, textContent: sentence(wrong.message) });
+    const note = element("p", { className: "field-error", id: "wrong-" + wrong.path, textContent: e.dataset.wrong && e.value.trim() !== "" ? e.dataset.wrong : sentence(wrong.message) });
     e.setAttribute("aria-invalid", "true");
     e.setAttribute("aria-describedby", note.id);
     e.after(note);
@@ -157,6 +157,15 @@ export const refuse = async (form, a) => {
   first?.focus();
 };
 
+// missing is a refusal of what a form asks for and has not got; null: it has everything. Forms that the browser does not
+// check are checked by it, so that each field says what it lacks.
+export const missing = (form) => {
+  const empty = [...form.elements].filter((e) => e.required && !e.disabled && e.value.trim() === "" && !e.closest("[hidden], fieldset:disabled"));
+  if (!empty.length) return null;
+  return { ok: false, status: 422, body: { title: "Something is missing", detail: `${empty.length === 1 ? "One field is" : `${empty.length} fields are`} still empty`,
+    errors: empty.map((e) => ({ path: e.name, message: e.tagName === "SELECT" ? "choose one" : "is needed" })) } };
+};
+
 const done = {
   create: "Promised.", claim: "Claimed: it is yours.", start: "In progress.", attempt: "The call is recorded.", note: "Saved.", escalate: "Escalated.",
   reassign: "Reassigned.", release: "Back in its queue.", hold: "The clock stands still.", resume: "The clock goes on.",
@@ -166,6 +175,8 @@ const done = {
 const submit = async (form, submitter) => {
   if (form.dataset.busy) return;
   clear(form);
+  const lacks = missing(form);
+  if (lacks) { await refuse(form, lacks); return; }
   const url = new URL(form.getAttribute("action"), location.href).pathname;
   const body = read(form, submitter);
   form.dataset.busy = "1";
@@ -179,7 +190,7 @@ const submit = async (form, submitter) => {
     form.reset();
     form.closest("dialog")?.close();
     toast(a.status === 202 && form.dataset.command !== "customer-called"
-      ? "Accepted and safe. The lists show it in a moment." : done[form.dataset.command] || "Done.");
+      ? "Accepted and safe. The lists show it in a moment." : form.dataset.done || done[form.dataset.command] || "Done.");
     form.dispatchEvent(new CustomEvent("done", { bubbles: true, detail: a.body }));
     await refresh();
     return;

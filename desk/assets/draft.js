@@ -53,6 +53,18 @@ export const restore = (form) => {
 
 export const forget = (form) => { if (form.dataset.draft) store.remove(nameOf(form)); };
 
+// Whoever signs out decides whether what they have not sent stays in this browser, which others may use after them.
+const mine = () => Object.keys(localStorage).filter((name) => name.startsWith(prefix));
+const signingOut = (form) => {
+  const choice = form.querySelector("[data-drafts]");
+  document.getElementById("account").addEventListener("toggle", () => {
+    const n = mine().length;
+    choice.hidden = n === 0;
+    choice.querySelector("span").textContent = n === 1 ? "Forget the text that I have not sent" : `Forget the ${n} texts that I have not sent`;
+  });
+  form.addEventListener("submit", () => { if (choice.querySelector("input").checked) mine().forEach(store.remove); });
+};
+
 const restoreAll = () => { for (const form of document.querySelectorAll("form[data-draft]")) restore(form); };
 
 export const start = () => {
@@ -62,4 +74,6 @@ export const start = () => {
     if (name.startsWith("draft:") && !(Date.now() - (store.get(name)?.at || 0) < keptFor)) store.remove(name);
   }
   restoreAll();
+  const out = document.querySelector("[data-sign-out]");
+  if (out) signingOut(out);
 };

@@ -1,6 +1,6 @@
 // Everything by keyboard. Keys that are single letters work outside of fields only, and can be turned off.
 
-const places = { w: "/", b: "/board", a: "/activities", t: "/tags", l: "/wallboard", r: "/reports", p: "/policies", u: "/audit", o: "/outages", s: "/systems", e: "/people", h: "/help", n: "/new" };
+const places = { w: "/", b: "/board", a: "/activities?status=scheduled&status=queued&status=claimed&status=in_progress", t: "/tags", l: "/wallboard", r: "/reports", p: "/policies", u: "/audit", o: "/outages", s: "/systems", e: "/people", h: "/help", n: "/new" };
 
 const enabled = () => localStorage.getItem("single-keys") !== "off";
 const typing = (e) => e.target.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");

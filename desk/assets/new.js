@@ -2,7 +2,7 @@
 
 import { ask, element, toast } from "./command.js";
 import { look } from "./transfer.js";
-import { clock, instantOf, now, zone } from "./time.js";
+import { clock, instantOf, now, statusWord, zone } from "./time.js";
 import { forget } from "./draft.js";
 
 const form = document.querySelector("form.new");
@@ -33,9 +33,9 @@ const say = () => {
   const tat = ((hour[1] || 0) * 3600 + (hour[2] || 0) * 60 + Number(hour[3] || 0)) * 1000;
   const from = at ? Date.parse(instantOf(at, form.querySelector("#at-zone").value || zone)) : now();
   const where = zoneNow();
-  if (step.calendar) { words.textContent = `A call from a ${step.tier} within ${step.words} of working time (${step.calendar})${at ? ", from the time they asked for" : ""}.`; return; }
+  if (step.calendar) { words.textContent = `A call from ${step.who} within ${step.words} of working time (${step.calendar})${at ? ", from the time they asked for" : ""}.`; return; }
   const due = from + tat;
-  words.replaceChildren(`A call from a ${step.tier} within ${step.words}: by `, element("strong", { textContent: clock(due) }),
+  words.replaceChildren(`A call from ${step.who} within ${step.words}: by `, element("strong", { textContent: clock(due) }),
     where && where !== zone ? element("span", {}, ", which is ", element("strong", { textContent: clock(due, where) }), " for the customer") : "", ".");
 };
 
@@ -70,6 +70,9 @@ worked.addEventListener("click", () => {
 });
 setInterval(() => { if (!document.hidden && worked.hidden) look(box); }, 20_000);
 
+// Who dials 00 for other countries may write it, too.
+field("customer.phone").addEventListener("change", (e) => { e.target.value = e.target.value.replace(/^\s*00/, "+"); });
+
 // Open callbacks of the same customer, number or ticket: said while typing.
 const twins = form.querySelector("[data-twins]");
 let timer = 0, asked = 0;
@@ -93,7 +96,7 @@ const compare = async () => {
     "open it and record that the customer called again, rather than promising twice."),
   element("ul", {}, ...[...found.values()].map((c) => element("li", {},
     element("a", { href: `/callbacks/${c.id}`, textContent: c.customer?.name || "Callback" }),
-    ` ${c.source ? `${c.source.system} ${c.source.ref}, ` : ""}${c.status.replace("_", " ")}, ${c.tier}, due ${clock(Date.parse(c.due_at))}`))));
+    ` ${c.source ? `${c.source.system} ${c.source.ref}, ` : ""}${statusWord(c.status)}, ${c.tier}, due ${clock(Date.parse(c.due_at))}`))));
 };
 form.addEventListener("input", (e) => {
   if (["customer.phone", "customer.ref", "source.system", "source.ref"].includes(e.target.name)) { clearTimeout(timer); timer = setTimeout(compare, 350); }

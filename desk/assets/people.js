@@ -1,6 +1,6 @@
 // People and keys: what is left empty is said to be empty, and a key is shown once.
 
-import { ask, clear, element, keyOf, known, openDialog, refuse, toast, toastNext } from "./command.js";
+import { ask, clear, element, keyOf, known, missing, openDialog, refuse, toast, toastNext } from "./command.js";
 import { forget } from "./draft.js";
 import { refresh } from "./refresh.js";
 
@@ -38,6 +38,8 @@ const changedOf = (form) => {
 // send asks for what a form says; null: it was refused, which the form shows.
 const send = async (form, method, url, body) => {
   clear(form);
+  const lacks = missing(form);
+  if (lacks) { await refuse(form, lacks); return null; }
   const headers = { "Idempotency-Key": keyOf(form, method, url, body) };
   if (form.dataset.match) headers["If-Match"] = `"${form.dataset.match}"`;
   form.dataset.busy = "1";

@@ -1,7 +1,7 @@
 // Search from everywhere: what is typed is looked for at once; the page /search does the same without script.
 
 import { ask, element } from "./command.js";
-import { short, now } from "./time.js";
+import { short, now, statusWord } from "./time.js";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -29,7 +29,7 @@ export const start = () => {
     const when = ["completed", "cancelled"].includes(c.status) ? c.status : left < 0 ? short(left) + " late" : short(left) + " left";
     const e = element("li", { id: "found-" + i, role: "option" },
       element("strong", { textContent: c.customer?.name || "Customer erased" }), " ",
-      element("span", { className: "quiet", textContent: [c.customer?.phone, c.source && `${c.source.system} ${c.source.ref}`, c.status.replace("_", " "), when].filter(Boolean).join(" · ") }));
+      element("span", { className: "quiet", textContent: [c.customer?.phone, c.source && `${c.source.system} ${c.source.ref}`, ["completed", "cancelled"].includes(c.status) ? null : statusWord(c.status), when].filter(Boolean).join(" · ") }));
     e.dataset.href = "/callbacks/" + c.id;
     return e;
   };

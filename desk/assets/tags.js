@@ -1,6 +1,6 @@
 // Chasing leaves a trace: a note on the callback, which whoever has it sees at once.
 
-import { openDialog, toast } from "./command.js";
+import { openDialog } from "./command.js";
 import { restore } from "./draft.js";
 
 const dialog = document.getElementById("chase");
@@ -32,4 +32,4 @@ document.addEventListener("click", async (e) => {
     }
   }
 });
-form?.addEventListener("done", () => toast("Chased: it is on the timeline."));
+

@@ -35,6 +35,9 @@ export const short = (ms) => {
   return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
 };
 
+// statusWord is a status for people, like statusWord of item.go.
+export const statusWord = (s) => (s === "queued" ? "waiting" : s.replace("_", " "));
+
 const formats = new Map();
 const partsOf = (ms, where) => {
   if (!formats.has(where)) {
@@ -76,7 +79,10 @@ export const paint = (within = document, moving = false) => {
     } else {
       const ms = Date.parse(e.dateTime);
       text = show[e.dataset.time](ms);
-      if (e.dataset.time === "left") e.classList.toggle("past", ms < now());
+      if (e.dataset.time === "left") {
+        const was = e.classList.contains("past"), is = e.classList.toggle("past", ms < now());
+        if (moving && is && !was) e.dispatchEvent(new Event("passed", { bubbles: true }));
+      }
       if (!e.title) e.title = `${day(ms)} (${zone})`;
     }
     if (e.textContent !== text) e.textContent = text;

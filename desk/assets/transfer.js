@@ -1,7 +1,7 @@
 // The live transfer that comes before every promise (R01, R06): who is free, reserve one, say whether it worked.
 
 import { ask, element, explain, nameOf, newKey, send } from "./command.js";
-import { clock } from "./time.js";
+import { clock, now } from "./time.js";
 
 // look says who is free; it returns how many.
 export const look = async (box) => {
@@ -29,8 +29,13 @@ const reserve = async (box) => {
     look(box);
   });
   if (id) id.value = a.body.id;
-  said.replaceChildren(element("strong", { textContent: `${name} is held for you until ${clock(Date.parse(a.body.expires_at))}. ` }),
-    "Transfer the call now. If it succeeds, go on; it is then given to them at once. ", failed);
+  const until = Date.parse(a.body.expires_at), held = element("span", {}, element("strong", { textContent: `${name} is held for you until ${clock(until)}. ` }),
+    id ? "Transfer the call now. If it succeeds, go on; it is then given to them at once. " : "Transfer the call now. ");
+  said.replaceChildren(held, failed);
+  // What is said of the hold is not said for longer than it lasts.
+  setTimeout(() => {
+    if (held.isConnected) held.replaceChildren(element("strong", { textContent: `${name} is held no longer. ` }), "Reserve again if the transfer is still to come, or say that it failed. ");
+  }, until - now());
   box.dispatchEvent(new CustomEvent("transfer", { bubbles: true, detail: { outcome: "reserved", name, id: a.body.id } }));
 };
 

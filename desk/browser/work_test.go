@@ -164,6 +164,11 @@ func TestNothingTypedIsLost(t *testing.T) {
 	w.Go("/callbacks/" + id)
 	w.Until(`document.querySelector("#note-body").value === "Customer prefers mornings" && document.querySelector("#hold-reason").value === "Bank opens at nine"`)
 
+	// Signing out keeps it, too, unless one says otherwise: somebody else may use this browser next.
+	w.Click("[popovertarget=account]")
+	w.Says("Forget the 2 texts that I have not sent")
+	w.Type(kb.Escape)
+
 	// Somebody else changes it while one types: the page follows, the words stay, and a stale command says so.
 	w.Click("[data-dialog=release]")
 	w.Fill("#release-reason", "Lunch")
@@ -172,6 +177,28 @@ func TestNothingTypedIsLost(t *testing.T) {
 	w.Until(`document.querySelector("#release").open && document.querySelector("#release-reason").value === "Lunch"`)
 	w.Click("#release button[type=submit]")
 	w.Says("Back in its queue.")
+}
+
+// A form that lacks something says what, at its place, and has the focus there;
+// what is wrong is said in words for people.
+func TestAFormSaysWhatIsMissing(t *testing.T) {
+	h := open(t)
+	w := h.window("assoc1", "/new", browser.Look{})
+	w.Expect("status of 422")
+	w.Until(`document.querySelector("#outcome").value === "none_free"`)
+	w.Click("form.new button[type=submit]")
+	w.Until(`document.querySelector("#name + .field-error")?.textContent === "Is needed."`)
+	w.Until(`document.querySelector("#phone + .field-error") && document.activeElement.id === "name"`)
+	w.Fill("#name", "Asha Rao")
+	w.Fill("#phone", "12345")
+	w.Click("form.new button[type=submit]")
+	w.Until(`document.querySelector("#phone + .field-error")?.textContent.startsWith("There is no such number.") && !document.querySelector("#name + .field-error")`)
+	w.Eval(`document.querySelector("#phone").value = ""`, nil)
+	w.Fill("#phone", "0091 98765 43210")
+	w.Eval(`document.querySelector("#phone").dispatchEvent(new Event("change", {bubbles: true}))`, nil)
+	w.Click("form.new button[type=submit]")
+	w.At("/promised$")
+	w.Says("A supervisor will call you on +91 98765 43210")
 }
 
 // The desk's figures are the API's, also after changes that came over the

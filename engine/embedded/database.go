@@ -18,6 +18,8 @@ import (
 	sqliteschema "go.temporal.io/server/schema/sqlite"
 )
 
+const full = "full"
+
 // pragmas make SQLite write ahead: a reader never waits for the writer, and a commit is one append to the log.
 //
 // synchronous=NORMAL hands every commit to the operating system before it returns, so killing the process (SIGKILL, a
@@ -27,7 +29,7 @@ import (
 func pragmas(powerSafe bool) map[string]string {
 	synchronous := "normal"
 	if powerSafe {
-		synchronous = "full"
+		synchronous = full
 	}
 	return map[string]string{
 		"journal_mode":       "wal",
@@ -62,13 +64,18 @@ func sqlConfig(path string, powerSafe bool) *config.SQL {
 	}
 }
 
-// open opens the database file beside the plugin, to be closed.
-func open(path string, powerSafe bool) (*sql.DB, error) {
-	query := url.Values{"mode": {"rwc"}}
+// dsn is the connection string of the file, which writes instants as the plugin does.
+func dsn(path string, powerSafe bool) string {
+	query := url.Values{"mode": {"rwc"}, "_time_format": {"sqlite"}}
 	for name, value := range pragmas(powerSafe) {
 		query.Add("_pragma", name+"="+value)
 	}
-	db, err := sql.Open(sqliteplugin.PluginName, "file:"+filepath.ToSlash(path)+"?"+query.Encode())
+	return "file:" + filepath.ToSlash(path) + "?" + query.Encode()
+}
+
+// open opens the database file beside the plugin, to be closed.
+func open(path string, powerSafe bool) (*sql.DB, error) {
+	db, err := sql.Open(sqliteplugin.PluginName, dsn(path, powerSafe))
 	if err != nil {
 		return nil, err
 	}

@@ -233,12 +233,14 @@ var services = temporal.DefaultServices
 
 func serverConfig(main, visibility *config.SQL, ports []int) *config.Config {
 	frontend := freeport.Address(ports[0])
+	timed := *main
+	timed.PluginName = timersPlugin
 	cfg := &config.Config{
 		Persistence: config.Persistence{
 			DefaultStore:     "main",
 			VisibilityStore:  "visibility",
 			NumHistoryShards: shards,
-			DataStores:       map[string]config.DataStore{"main": {SQL: main}, "visibility": {SQL: visibility}},
+			DataStores:       map[string]config.DataStore{"main": {SQL: &timed}, "visibility": {SQL: visibility}},
 		},
 		ClusterMetadata: &cluster.Config{
 			FailoverVersionIncrement: 10,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,10 @@ var errDoesNotHold = errors.New("it does not hold")
 
 // Audit is the auditor's tools. With beside, --server works beside a running desk.
 func Audit(open Opener, beside bool) *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Export, replay and verify histories (R24)"}
+	cmd := &cobra.Command{
+		Use: "audit", Short: "Export, replay and verify histories (R24)",
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	var server string
 	if beside {
 		serverFlag(cmd, &server)
@@ -88,15 +92,18 @@ func withDesk(cmd *cobra.Command, open Opener, server string, args []string, do 
 	return withOpen(cmd, open, server, func(d *Desk) error { return do(cmd, d.Auditor(), args) })
 }
 
+// exportTo writes the whole of an export or nothing: what was there before is not
+// lost to one that fails.
 func exportTo(ctx context.Context, a *audit.Auditor, id, output string, terminal io.Writer) error {
-	if output == "-" {
-		return a.Export(ctx, id, terminal)
-	}
-	f, err := os.OpenFile(output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	var history bytes.Buffer
+	if err := a.Export(ctx, id, &history); err != nil {
 		return err
 	}
-	return errors.Join(a.Export(ctx, id, f), f.Close())
+	if output == "-" {
+		_, err := history.WriteTo(terminal)
+		return err
+	}
+	return os.WriteFile(output, history.Bytes(), 0o600)
 }
 
 func replayID(cmd *cobra.Command, a *audit.Auditor, args []string) error {

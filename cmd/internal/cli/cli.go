@@ -24,6 +24,7 @@ import (
 func Main(cmd *cobra.Command) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &mistake{err.Error()} })
+	mistakenArgs(cmd)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := cmd.ExecuteContext(ctx)
 	stop()
@@ -37,6 +38,21 @@ func Main(cmd *cobra.Command) {
 		os.Exit(2)
 	}
 	os.Exit(1)
+}
+
+// mistakenArgs makes arguments that a command does not take a mistake in the call.
+func mistakenArgs(cmd *cobra.Command) {
+	if args := cmd.Args; args != nil {
+		cmd.Args = func(cmd *cobra.Command, given []string) error {
+			if err := args(cmd, given); err != nil {
+				return Mistake("%s: %s", cmd.CommandPath(), err)
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		mistakenArgs(sub)
+	}
 }
 
 type mistake struct{ message string }

@@ -176,6 +176,19 @@ func (f *Fake) Ticket(id int64) Ticket {
 	return t
 }
 
+// Tickets are all of them as they are now, by their ids.
+func (f *Fake) Tickets() map[int64]Ticket {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[int64]Ticket, len(f.tickets))
+	for id, t := range f.tickets {
+		c := *t
+		c.Tags = slices.Clone(t.Tags)
+		all[id] = c
+	}
+	return all
+}
+
 // Notes are those of one ticket.
 func (f *Fake) Notes(id int64) []Note {
 	f.mu.Lock()

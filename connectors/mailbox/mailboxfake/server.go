@@ -68,7 +68,7 @@ func Serve(tb testing.TB, o Options) *Server {
 	}
 	server := imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return users.NewSession(), nil, nil
+			return attentive{users.NewSession().(imapserver.SessionIMAP4rev2)}, nil, nil
 		},
 		Caps: caps, InsecureAuth: true, Logger: quiet{},
 	})
@@ -219,6 +219,26 @@ func (s *Server) Look(tb testing.TB, folder string) []Message {
 		all[i] = Message{UID: m.UID, Subject: m.Envelope.Subject, Flags: m.Flags}
 	}
 	return all
+}
+
+// attentive tells whoever begins to listen of what has come meanwhile, as servers do
+// and the library's does not.
+type attentive struct{ imapserver.SessionIMAP4rev2 }
+
+// Idle implements imapserver.Session.
+func (a attentive) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if err := a.Poll(w, true); err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-stop:
+			return nil
+		}
+	}
 }
 
 type quiet struct{}

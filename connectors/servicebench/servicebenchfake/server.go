@@ -81,6 +81,8 @@ func Request(tb testing.TB, target, id string, body []byte, at time.Time) *http.
 
 // News is what was sent to it about one exception.
 type News struct {
+	// ID is the webhook-id that it came under.
+	ID   string `json:"-"`
 	Type string `json:"type"`
 	Data struct {
 		Source           string   `json:"source"`
@@ -194,6 +196,7 @@ func (s *Server) store(id string, body []byte) {
 	if json.Unmarshal(body, &n) != nil {
 		return
 	}
+	n.ID = id
 	s.news = append(s.news, n)
 	for _, x := range append(n.Data.Also, n.Data.ExceptionID) {
 		s.status[x] = n.Data.Status

@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http/httptest"
 	"net/mail"
@@ -49,6 +51,10 @@ type Server struct {
 	refuse  map[string]int
 	refused int
 	lose    int
+	share   float64
+	random  *rand.Rand
+	failed  map[string]int
+	loseTo  map[string]int
 	arrived chan struct{}
 }
 
@@ -78,7 +84,7 @@ func Serve(tb testing.TB, o Options) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{options: o, refuse: map[string]int{}, arrived: make(chan struct{}, 1)}
+	s := &Server{options: o, refuse: map[string]int{}, loseTo: map[string]int{}, arrived: make(chan struct{}, 1)}
 	s.server = gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) {
 		session := &session{server: s}
 		if o.Auth {
@@ -157,6 +163,56 @@ func (s *Server) LoseAnswers(n int) {
 	s.lose = n
 }
 
+// FailRandomly makes that share of the mails fail for a while, 0 to 1, in a way drawn
+// with the seed: refused at the stage "mail" or "data", or "lost": taken, and the
+// answer does not say so.
+func (s *Server) FailRandomly(share float64, seed uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.share, s.random, s.failed = share, rand.New(rand.NewPCG(seed, seed)), map[string]int{}
+}
+
+// Failed counts what FailRandomly has done, by its way.
+func (s *Server) Failed() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.failed)
+}
+
+// fails draws whether and how the mail fails that is about to come.
+func (s *Server) fails() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.random == nil || s.random.Float64() >= s.share {
+		return ""
+	}
+	way := []string{"mail", "data", "lost"}[s.random.IntN(3)]
+	s.failed[way]++
+	return way
+}
+
+// LoseAnswersTo is LoseAnswers for mails to one address.
+func (s *Server) LoseAnswersTo(address string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loseTo[address] = n
+}
+
+// loses reports whether the answer about a mail is lost; with the lock held.
+func (s *Server) loses(to []string) bool {
+	if s.lose > 0 {
+		s.lose--
+		return true
+	}
+	for _, address := range to {
+		if s.loseTo[address] > 0 {
+			s.loseTo[address]--
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Server) judge(stage, address string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,10 +232,17 @@ type session struct {
 	server *Server
 	from   string
 	to     []string
+	fails  string
 }
+
+// busy is how a server asks for patience.
+var busy = &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 2}, Message: "busy"}
 
 func (s *session) Mail(from string, _ *gosmtp.MailOptions) error {
 	s.from = from
+	if s.fails = s.server.fails(); s.fails == "mail" {
+		return busy
+	}
 	return s.server.judge("mail", from)
 }
 
@@ -197,6 +260,9 @@ func (s *session) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return err
+	}
+	if s.fails == "data" {
+		return busy
 	}
 	if err := s.server.judge("data", s.from); err != nil {
 		return err
@@ -218,8 +284,7 @@ func (s *session) Data(r io.Reader) error {
 	case s.server.arrived <- struct{}{}:
 	default:
 	}
-	if s.server.lose > 0 {
-		s.server.lose--
+	if s.fails == "lost" || s.server.loses(s.to) {
 		return &gosmtp.SMTPError{Code: 421, EnhancedCode: gosmtp.EnhancedCode{4, 4, 2}, Message: errHungUp.Error()}
 	}
 	return nil

@@ -196,6 +196,18 @@ func (f *Fake) Items(tickets bool) []Item {
 	return found
 }
 
+// Find is the first with these words in its subject; false: there is none.
+func (f *Fake) Find(words string) (Item, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, i := range f.items {
+		if strings.Contains(i.Subject, words) {
+			return f.copied(i), true
+		}
+	}
+	return Item{}, false
+}
+
 // Item is one as it is now.
 func (f *Fake) Item(id string) Item {
 	f.mu.Lock()
@@ -614,22 +626,33 @@ func (f *Fake) list(ticket bool) http.HandlerFunc {
 			invalid(w, "sortBy", "invalid")
 			return
 		}
-		all := make([]map[string]any, 0, len(found))
-		for _, i := range found {
+		from, to := part(len(found), q)
+		var all []map[string]any
+		for _, i := range found[from:to] {
 			all = append(all, f.shown(i))
 		}
-		page(w, all, q)
+		give(w, all)
 	}
 }
 
-// page is a part of a list, from counted from 0; an empty one is no content.
-func page(w http.ResponseWriter, all []map[string]any, q url.Values) {
+// part is that of a list of n which is asked for, from counted from 0.
+func part(n int, q url.Values) (from, to int) {
 	limit, err := strconv.Atoi(q.Get("limit"))
 	if err != nil || limit < 1 || limit > 100 {
 		limit = 10
 	}
-	from, _ := strconv.Atoi(q.Get("from"))
-	all = all[min(from, len(all)):min(from+limit, len(all))]
+	from, _ = strconv.Atoi(q.Get("from"))
+	return min(from, n), min(from+limit, n)
+}
+
+// page is a part of a list.
+func page(w http.ResponseWriter, all []map[string]any, q url.Values) {
+	from, to := part(len(all), q)
+	give(w, all[from:to])
+}
+
+// give gives a page; an empty one is no content.
+func give(w http.ResponseWriter, all []map[string]any) {
 	if len(all) == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return
