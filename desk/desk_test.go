@@ -626,6 +626,22 @@ func TestMyWorkIsInOrderOfPromise(t *testing.T) {
 	first("aud1", "You read, and give no command", "/audit")
 }
 
+// R01: whoever could take a live transfer and cannot be found for one is told so:
+// who never said whether they are free, and who has lapsed to offline.
+func TestR01WhoCannotBeFoundIsTold(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const button = `data-set-presence="available"`
+	require.Contains(t, h.page("sup1", "/").body, "You have not said whether you are free")
+	require.NoError(t, h.Do(t.Context(), "sup1", http.MethodPut, "/v1/me/presence", object{"state": "available"}, nil))
+	require.NotContains(t, h.page("sup1", "/").body, button)
+	h.move(16 * time.Minute)
+	require.Contains(t, h.page("sup1", "/").body, "nothing was heard of you for 15 minutes")
+	require.Contains(t, h.page("sup1", "/").body, button)
+	require.NotContains(t, h.page("assoc1", "/").body, button, "nobody transfers to an associate")
+	require.NotContains(t, h.page("aud1", "/").body, button)
+}
+
 // R01: the words to say, with the time as the customer's clock shows it.
 func TestR01TheWordsToSay(t *testing.T) {
 	t.Parallel()
@@ -723,6 +739,18 @@ func TestTiersInWords(t *testing.T) {
 	for _, who := range []string{"a supervisor", "an executive", "an agent", "a tier 3"} {
 		require.Contains(t, promise, `data-who="`+who+`"`)
 	}
+}
+
+// A number is found as pages show it, and as people dial it.
+func TestNumbersAreFoundAsTheyAreShown(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise(func(b object) { b["customer"] = object{"name": "Asha Rao", "phone": "+919876543210"} })
+	for _, q := range []string{"+91 98765 43210", "+919876543210", "0091 98765-43210", "+91 98765", "rao"} {
+		require.Contains(t, h.page("sup1", "/search?q="+url.QueryEscape(q)).body, "c-"+id, q)
+		require.Contains(t, h.page("sup1", "/activities?q="+url.QueryEscape(q)).body, "r-"+id, q)
+	}
+	require.NotContains(t, h.page("sup1", "/search?q="+url.QueryEscape("+91 98765 43211")).body, "c-"+id)
 }
 
 // R15: all of one customer, open first, without a name or number in an address.

@@ -19,11 +19,34 @@ func (v *visit) filters() url.Values {
 	for _, name := range filterNames {
 		for _, value := range asked[name] {
 			if value = strings.TrimSpace(value); value != "" {
+				if name == "q" {
+					value = oneNumber(value)
+				}
 				f.Add(name, value)
 			}
 		}
 	}
 	return f
+}
+
+// oneNumber makes one word of a number that is written in groups, as pages show
+// it: the API looks for words. search.js does the same.
+func oneNumber(q string) string {
+	rest, plus := strings.CutPrefix(q, "+")
+	if !plus {
+		if rest, plus = strings.CutPrefix(q, "00"); !plus {
+			return q
+		}
+	}
+	if strings.Trim(rest, "0123456789 -()./\u00a0") != "" {
+		return q
+	}
+	return "+" + strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, rest)
 }
 
 // with returns a copy in which some values are others; an empty one takes the

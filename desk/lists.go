@@ -132,7 +132,7 @@ func (v *visit) search() error {
 		return err
 	}
 	look := func(status []string, sort string) (items []*item, more string, err error) {
-		items, next, err := v.list(url.Values{"q": {p.Q}, "status": status, "sort": {sort}, "limit": {"50"}})
+		items, next, err := v.list(url.Values{"q": {oneNumber(p.Q)}, "status": status, "sort": {sort}, "limit": {"50"}})
 		if next != "" {
 			more = "/activities?" + url.Values{"q": {p.Q}, "status": status, "sort": {sort}}.Encode()
 		}

@@ -1,6 +1,6 @@
 // The board: cards come and go as callbacks change, and are moved by dragging or by their menu, which do the same.
 
-import { changes } from "./live.js";
+import { changes, signedOut } from "./live.js";
 import { ask, element, nameOf, openDialog, refuse, send, explain, toast } from "./command.js";
 import { paint } from "./time.js";
 import { restore } from "./draft.js";
@@ -51,7 +51,7 @@ const place = (next) => {
     else if (card.parentElement !== closed) closed.prepend(card);
     while (closed && closed.children.length > 30) closed.lastElementChild.remove();
   } else if (!cell) {
-    location.reload(); // a lane that was not there
+    again(); // a lane that was not there
   } else if (!cell.dataset.next || card.dataset.place <= cell.dataset.last) {
     insert(cell.querySelector(".stack"), card);
   } else card.remove(); // it comes with those that are not loaded yet
@@ -140,7 +140,20 @@ changes.addEventListener("callback", (e) => {
   dirty.add(c.id);
   later();
 });
-changes.addEventListener("reset", () => location.reload());
+// again shows the whole board as it is now. Nothing else of the page goes: a dialog that somebody types in stays open.
+const again = async () => {
+  const answer = await fetch(location.pathname + location.search).catch(() => null);
+  if (answer?.redirected) signedOut();
+  if (!answer?.ok || answer.redirected) return; // the banner says that there is no connection
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const focused = document.activeElement?.closest(".bcard")?.id;
+  board.replaceChildren(...[...page.querySelector("[data-board]").children].map((e) => document.importNode(e, true)));
+  document.querySelector("[data-total]").textContent = page.querySelector("[data-total]").textContent;
+  index();
+  paint(board);
+  if (focused) document.getElementById(focused)?.focus();
+};
+changes.addEventListener("reset", again);
 board.addEventListener("passed", (e) => { const card = e.target.closest(".bcard"); if (card) { dirty.add(card.dataset.id); setTimeout(later, 1_200); } });
 
 // More of one cell.

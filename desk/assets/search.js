@@ -3,6 +3,9 @@
 import { ask, element } from "./command.js";
 import { short, now, statusWord } from "./time.js";
 
+// A number that is written in groups, as pages show it, is one word to look for; oneNumber of filters.go does the same.
+const oneNumber = (q) => (/^(\+|00)[\d\s\-()./]+$/.test(q) ? "+" + q.replace(/^00/, "").replace(/\D/g, "") : q);
+
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export const start = () => {
@@ -34,7 +37,7 @@ export const start = () => {
     return e;
   };
   const look = async () => {
-    const q = input.value.trim();
+    const q = oneNumber(input.value.trim());
     if (q.length < 2) { open(false); return; }
     const mine = ++asked;
     const a = await ask("GET", "/v1/callbacks?" + new URLSearchParams(uuid.test(q) ? { id: q } : { q, limit: "8", sort: "-requested_at" }));
@@ -51,7 +54,7 @@ export const start = () => {
   input.addEventListener("keydown", (e) => {
     if (e.key === "ArrowDown") { e.preventDefault(); mark(at + 1); }
     else if (e.key === "ArrowUp") { e.preventDefault(); mark(at - 1); }
-    else if (e.key === "Escape") { if (list.hidden) input.blur(); else open(false); }
+    else if (e.key === "Escape") { e.preventDefault(); if (list.hidden) input.blur(); else open(false); } // browsers would empty it
     else if (e.key === "Enter" && at >= 0 && !list.hidden) { e.preventDefault(); location.assign(list.children[at].dataset.href); }
   });
   list.addEventListener("mousedown", (e) => {
