@@ -334,7 +334,7 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 	case err != nil, reserved.By != r.who.ID, to == nil:
 		bare := callback.Escalate{TextID: c.TextID}
 		e.late = a.unless(bare, r.who, callback.Invalid("transfer_id", "expected the id of a transfer that you have reserved"))
-		return c, nil
+		return c, nil //nolint:nilerr // that there is none is told later
 	}
 	c.Transfer.To = person(to)
 	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())) {

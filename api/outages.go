@@ -156,9 +156,15 @@ func (a *API) declareOutage(ctx context.Context, r *request) (*answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.outages.forget()
+		a.outagesChanged()
 		return a.answerOutage(ctx, http.StatusCreated, declared)
 	})
+}
+
+// outagesChanged makes it felt at once in this process.
+func (a *API) outagesChanged() {
+	a.outages.forget()
+	a.hub.outagesChanged()
 }
 
 // outage finds the one that a request names.
@@ -206,7 +212,7 @@ func (a *API) endOutage(ctx context.Context, r *request) (*answer, error) {
 		if err := a.book.EndOutage(ctx, o.ID, end.By, end.At); err != nil {
 			return nil, err
 		}
-		a.outages.forget()
+		a.outagesChanged()
 		ended, err := a.book.Outage(ctx, o.ID)
 		if err != nil {
 			return nil, err

@@ -33,8 +33,10 @@ func (a *API) streamOperations() []*operation {
 		summary: "Every change, as it happens",
 		doc: "Server-Sent Events: `event: callback` with the callback, without anything personal, once for each change that passes the filters. " +
 			"A comment every 15 s keeps the connection. `Last-Event-ID` resumes where a reader was, in commit order; " +
-			"`event: reset` says that this cannot be done: read the lists again and go on from here.",
+			"`event: reset` says that this cannot be done: read the lists again and go on from here. " +
+			"Whoever asks for `outages` is told at first, and whenever that changes, which outages go on: `event: outages`, `{\"active\": [their ids]}`.",
 		query: append(filterParams(),
+			choiceParam("outages", "true: tell of outages too (R23)", "true", "false"),
 			param("last_event_id", "as Last-Event-ID, for a browser that begins a new stream where an old one ended; the header goes before it")),
 		answers: []reply{{http.StatusOK, "the stream", "", "text/event-stream"}},
 		serve:   a.stream,
@@ -44,7 +46,7 @@ func (a *API) streamOperations() []*operation {
 func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	q := r.query()
 	filter := a.filter(q)
-	last := q.one("last_event_id")
+	last, outages := q.one("last_event_id"), q.flag("outages")
 	if header := r.Header.Get("Last-Event-ID"); header != "" {
 		last = header // of the browser's own reconnecting, which repeats the address it began with
 	}
@@ -57,6 +59,7 @@ func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	joining, cancel := context.WithTimeout(ctx, a.limits.Settle)
 	defer cancel()
 	s := &stream{api: a, filter: filter, out: http.NewResponseController(r.write), w: r.write, still: func() error { return a.still(r) }}
+	s.outages = outages != nil && *outages
 	if err := a.hub.join(joining, &s.subscription, a.limits.Streams); err != nil {
 		return nil, err
 	}
@@ -137,6 +140,9 @@ func (s *stream) run(ctx context.Context, from int64, resumes bool) error {
 	} else {
 		err = s.reset()
 	}
+	if err == nil && s.outages {
+		err = s.tellOutages(ctx)
+	}
 	if err == nil {
 		err = s.catchUp(ctx)
 	}
@@ -199,8 +205,29 @@ func (s *stream) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// tellOutages writes which outages go on. It is in the hub by now: whatever
+// changes after this is told.
+func (s *stream) tellOutages(ctx context.Context) error {
+	active, err := s.api.book.ActiveOutages(ctx)
+	if err != nil {
+		return err
+	}
+	return s.write(outagesEvent(active))
+}
+
+func outagesEvent(active []book.Outage) string {
+	ids := make([]string, len(active))
+	for i, o := range active {
+		ids[i] = strconv.Quote(o.ID)
+	}
+	return "event: outages\ndata: {\"active\": [" + strings.Join(ids, ", ") + "]}\n\n"
+}
+
 // tell writes one change, if it is new and passes the filters.
 func (s *stream) tell(ctx context.Context, c *change) error {
+	if c.outages != "" {
+		return s.write(c.outages)
+	}
 	if c.Seq <= s.at {
 		return nil
 	}
@@ -272,9 +299,11 @@ func fromSource(s *book.Source, want string) bool {
 // change is one change on its way to many readers; it is encoded once.
 type change struct {
 	book.FeedItem
-	once sync.Once
-	data []byte
-	err  error
+	// outages is news of those, as it is written, and nothing else; empty: a callback changed.
+	outages string
+	once    sync.Once
+	data    []byte
+	err     error
 }
 
 func (c *change) encoded(a *API) ([]byte, error) {
@@ -290,6 +319,7 @@ type subscription struct {
 	changes chan *change
 	lost    chan struct{} // closed when it fell too far behind
 	joined  int64         // it is told every change after this one
+	outages bool          // it is told of outages too
 }
 
 // hub reads the feed once for all streams of this process.
@@ -298,6 +328,10 @@ type hub struct {
 	log     *slog.Logger
 	backlog int
 	wake    chan struct{}
+	// outages wakes it for news of those, where they were made in this process.
+	outages chan struct{}
+	// told is what was said of outages last; only run changes it.
+	told string
 
 	mu       sync.Mutex
 	at       int64
@@ -310,7 +344,7 @@ type hub struct {
 }
 
 func newHub(b Book, log *slog.Logger, backlog int) *hub {
-	return &hub{book: b, log: log, backlog: backlog, wake: make(chan struct{}, 1), readers: map[*subscription]struct{}{}}
+	return &hub{book: b, log: log, backlog: backlog, wake: make(chan struct{}, 1), outages: make(chan struct{}, 1), readers: map[*subscription]struct{}{}}
 }
 
 // join lets a reader in at the newest change. The first one starts the reading
@@ -364,19 +398,32 @@ func (h *hub) leave(s *subscription) {
 	delete(h.readers, s)
 }
 
-func (h *hub) knock() {
+func (h *hub) knock() { wake(h.wake) }
+
+// outagesChanged has the readers told of outages at once.
+func (h *hub) outagesChanged() { wake(h.outages) }
+
+func wake(c chan<- struct{}) {
 	select {
-	case h.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 func (h *hub) run(ctx context.Context) {
 	defer close(h.finished)
+	elsewhere := time.NewTicker(activeAge)
+	defer elsewhere.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.outages:
+			h.lookAtOutages(ctx)
+			continue
+		case <-elsewhere.C: // they may have been declared, or have ended, in another process
+			h.lookAtOutages(ctx)
+			continue
 		case <-h.wake:
 		}
 		for {
@@ -391,6 +438,39 @@ func (h *hub) run(ctx context.Context) {
 	}
 }
 
+// lookAtOutages hands on which outages go on, where that has changed.
+func (h *hub) lookAtOutages(ctx context.Context) {
+	active, err := h.book.ActiveOutages(ctx)
+	if err != nil {
+		h.log.DebugContext(ctx, "outages cannot be read", "error", err.Error()) // it is tried again soon
+		return
+	}
+	if now := outagesEvent(active); now != h.told {
+		h.told = now
+		h.hand(&change{outages: now})
+	}
+}
+
+// hand gives a change to every reader; whoever is too far behind is lost.
+func (h *hub) hand(c *change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.outages == "" {
+		h.at = c.Seq
+	}
+	for s := range h.readers {
+		if c.outages != "" && !s.outages {
+			continue
+		}
+		select {
+		case s.changes <- c:
+		default:
+			close(s.lost)
+			delete(h.readers, s)
+		}
+	}
+}
+
 // page reads some changes and hands them on; more: there may be others.
 func (h *hub) page(ctx context.Context) (more bool, err error) {
 	items, err := h.book.Feed(ctx, h.at, feedPage) // only run changes at
@@ -399,18 +479,7 @@ func (h *hub) page(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for _, item := range items {
-		c := &change{FeedItem: item}
-		h.mu.Lock()
-		h.at = item.Seq
-		for s := range h.readers {
-			select {
-			case s.changes <- c:
-			default:
-				close(s.lost)
-				delete(h.readers, s)
-			}
-		}
-		h.mu.Unlock()
+		h.hand(&change{FeedItem: item})
 	}
 	return len(items) == feedPage, nil
 }

@@ -340,3 +340,45 @@ func TestStreamsEndWhenTheServerStops(t *testing.T) {
 	}
 	d.get("sup1", "/v1/stream").refused(503, "unavailable", "")
 }
+
+// R23: whoever asks is told which outages go on: at first, and when that
+// changes, in this process or in another.
+func TestR23_TheStreamTellsOfOutages(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	server := d.serve()
+	plain := d.listen(server, "sup1", "", "")
+	plain.any()
+	asked := d.listen(server, "sup1", "?outages=true", "")
+	active := func(want ...string) {
+		t.Helper()
+		for {
+			e := asked.any()
+			if e.kind != "outages" {
+				continue
+			}
+			var got struct{ Active []string }
+			require.NoError(t, json.Unmarshal([]byte(e.data), &got))
+			if len(got.Active) == len(want) {
+				require.ElementsMatch(t, want, got.Active)
+				return
+			}
+		}
+	}
+	active()
+	id := d.post("mgr1", "/v1/outages", object{"lob": "flights"}).want(201).str("id")
+	active(id)
+	elsewhere, err := d.book.store.Declare(t.Context(), book.Outage{ID: unknownID, LOB: "trains", DeclaredBy: "mgr2", DeclaredAt: callback.At(noon)})
+	require.NoError(t, err)
+	active(id, elsewhere.ID)
+	d.post("mgr1", "/v1/outages/"+id+"/end", nil).want(200)
+	active(elsewhere.ID)
+	late := d.listen(server, "agent1", "?outages=true", "")
+	for e := late.any(); e.kind != "outages"; e = late.any() {
+		require.NotEqual(t, "callback", e.kind)
+	}
+	d.get("sup1", "/v1/stream?outages=perhaps").invalid("outages")
+
+	made := d.create()
+	require.Equal(t, made, plain.next().callback(t)["id"], "who does not ask hears of callbacks alone")
+}

@@ -79,45 +79,75 @@ func New(o Options) (http.Handler, error) {
 	if s.pages, err = parsePages(s.assets); err != nil {
 		return nil, fmt.Errorf("desk: templates: %w", err)
 	}
-	return s.routes(), nil
+	return s.handler(), nil
 }
 
+// route is an address of the desk.
+type route struct {
+	pattern string
+	serve   handler
+	kind    kind
+}
+
+// kind is what is at an address: a page, a part of one, or a file.
+type kind int
+
+const (
+	isPage kind = iota
+	isPart
+	isFile
+)
+
 // routes are the addresses of the desk. What the API knows never comes here.
-func (s *site) routes() http.Handler {
+var routes = []route{
+	{"GET /{$}", (*visit).work, isPage},
+	{"GET /board", (*visit).board, isPage},
+	{"GET /board/cards", (*visit).boardCards, isPart},
+	{"GET /board/more", (*visit).boardMore, isPart},
+	{"GET /callbacks/{id}", (*visit).callback, isPage},
+	{"GET /callbacks/{id}/customer", (*visit).customer, isPage},
+	{"GET /callbacks/{id}/promised", (*visit).promised, isPage},
+	{"GET /new", (*visit).newCallback, isPage},
+	{"GET /activities", (*visit).activities, isPage},
+	{"GET /activities.csv", (*visit).activitiesCSV, isFile},
+	{"GET /search", (*visit).search, isPage},
+	{"GET /tags", (*visit).tags, isPage},
+	{"GET /wallboard", (*visit).wallboard, isPage},
+	{"GET /reports", (*visit).reports, isPage},
+	{"GET /reports.csv", (*visit).reportCSV, isFile},
+	{"GET /reports/rows", (*visit).reportRows, isPage},
+	{"GET /reports/rows.csv", (*visit).reportRowsCSV, isFile},
+	{"GET /policies", (*visit).policiesShown, isPage},
+	{"POST /policies", (*visit).policiesChecked, isPage},
+	{"GET /outages", (*visit).outagesShown, isPage},
+	{"GET /systems", (*visit).systems, isPage},
+	{"GET /people", (*visit).peopleShown, isPage},
+	{"GET /people/{id}", (*visit).person, isPage},
+	{"GET /audit", (*visit).audit, isPage},
+	{"GET /audit/{id}", (*visit).history, isPage},
+	{"GET /audit/{id}/history.json", (*visit).historyFile, isFile},
+	{"GET /audit/{id}/bundle.zip", (*visit).bundle, isFile},
+	{"GET /help", (*visit).help, isPage},
+}
+
+// Pages are the patterns of the pages, as http.ServeMux takes them: what looks
+// at every page looks at these.
+func Pages() []string {
+	var patterns []string
+	for _, r := range routes {
+		if r.kind == isPage {
+			patterns = append(patterns, r.pattern)
+		}
+	}
+	return patterns
+}
+
+func (s *site) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", s.assets)
 	mux.HandleFunc("GET /favicon.ico", s.assets.favicon)
-	mux.HandleFunc("POST /policies", s.visited((*visit).policiesChecked))
-	for pattern, serve := range map[string]handler{
-		"GET /systems":                 (*visit).systems,
-		"GET /outages":                 (*visit).outagesShown,
-		"GET /people":                  (*visit).peopleShown,
-		"GET /people/{id}":             (*visit).person,
-		"GET /policies":                (*visit).policiesShown,
-		"GET /{$}":                     (*visit).work,
-		"GET /board":                   (*visit).board,
-		"GET /board/cards":             (*visit).boardCards,
-		"GET /board/more":              (*visit).boardMore,
-		"GET /callbacks/{id}":          (*visit).callback,
-		"GET /callbacks/{id}/customer": (*visit).customer,
-		"GET /callbacks/{id}/promised": (*visit).promised,
-		"GET /new":                     (*visit).newCallback,
-		"GET /activities":              (*visit).activities,
-		"GET /activities.csv":          (*visit).activitiesCSV,
-		"GET /search":                  (*visit).search,
-		"GET /tags":                    (*visit).tags,
-		"GET /wallboard":               (*visit).wallboard,
-		"GET /reports":                 (*visit).reports,
-		"GET /reports.csv":             (*visit).reportCSV,
-		"GET /reports/rows":            (*visit).reportRows,
-		"GET /reports/rows.csv":        (*visit).reportRowsCSV,
-		"GET /audit":                   (*visit).audit,
-		"GET /audit/{id}":              (*visit).history,
-		"GET /audit/{id}/history.json": (*visit).historyFile,
-		"GET /audit/{id}/bundle.zip":   (*visit).bundle,
-		"GET /help":                    (*visit).help,
-	} {
-		mux.HandleFunc(pattern, s.visited(serve))
+	for _, r := range routes {
+		mux.HandleFunc(r.pattern, s.visited(r.serve))
 	}
 	nowhere := s.visited(func(*visit) error {
 		return &refusal{api.Problem{Status: http.StatusNotFound, Title: "There is no such page", Detail: "Nothing is at this address. The menu has every page there is."}}

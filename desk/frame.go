@@ -77,9 +77,6 @@ func (v *visit) begin() error {
 	return nil
 }
 
-// Everybody is who works here.
-func (f *Frame) Everybody() []api.Person { return f.staff }
-
 // policies asks what kinds of callbacks there are.
 func (v *visit) policies() ([]api.Policy, error) {
 	var all api.Policies

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"ringback/api"
 )
@@ -31,23 +29,10 @@ type policyView struct {
 	api.Policy
 	frame *Frame
 	// Of tells the ids of two views of one policy apart.
-	Of       string
-	Segments []ladderSegment
-	Warnings []int
-	Chases   []chaseMark
+	Of string
+	// Drawings are of the ladder, for windows with more room and with less.
+	Drawings []ladderDrawing
 	Days     []calendarDay
-}
-
-// ladderSegment is a tier's time, in a drawing 1000 wide.
-type ladderSegment struct {
-	X, Width    int
-	Tier, Words string
-	Odd         bool
-}
-
-type chaseMark struct {
-	X     int
-	Words string
 }
 
 type calendarDay struct{ Days, Hours string }
@@ -105,8 +90,7 @@ func (p *policyView) LOBs(s api.Step) string {
 }
 
 func (v *visit) policyView(of string, p api.Policy) *policyView {
-	view := &policyView{Policy: p, frame: v.Frame, Of: of}
-	view.draw()
+	view := &policyView{Policy: p, frame: v.Frame, Of: of, Drawings: drawLadder(&p)}
 	if c := p.Calendar; c != nil {
 		for days, spans := range c.Hours {
 			view.Days = append(view.Days, calendarDay{days, sentence(spans, "and")})
@@ -114,58 +98,6 @@ func (v *visit) policyView(of string, p api.Policy) *policyView {
 		slices.SortFunc(view.Days, func(a, b calendarDay) int { return strings.Compare(a.Days, b.Days) })
 	}
 	return view
-}
-
-// chasesDrawn is how many reminders are drawn.
-const chasesDrawn = 3
-
-// draw puts the ladder along time, as it goes if nobody reaches the customer.
-func (p *policyView) draw() {
-	parse := func(s string) float64 {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			return 0
-		}
-		return d.Seconds()
-	}
-	whole, chases := 0.0, []float64{}
-	for _, s := range p.Ladder {
-		whole += parse(s.TAT)
-	}
-	end := whole
-	if o := p.Overdue; o != nil {
-		every, most := parse(o.RemindEvery), parse(o.Max)
-		at := end
-		for range chasesDrawn {
-			at += every
-			chases = append(chases, at)
-			every = min(2*every, most)
-		}
-		end = at
-	}
-	if end == 0 {
-		return
-	}
-	end *= 1.06 // the words of the last mark need room
-	x := func(at float64) int { return int(at / end * barWidth) }
-	at := 0.0
-	for i, s := range p.Ladder {
-		tat := parse(s.TAT)
-		p.Segments = append(p.Segments, ladderSegment{x(at), x(at+tat) - x(at), s.Tier, length(s.TAT), i%2 == 1})
-		for _, w := range s.WarnAt {
-			if percent, is := strings.CutSuffix(w, "%"); is {
-				if f, err := strconv.ParseFloat(percent, 64); err == nil {
-					p.Warnings = append(p.Warnings, x(at+tat*f/100))
-				}
-			} else {
-				p.Warnings = append(p.Warnings, x(at+tat-parse(w)))
-			}
-		}
-		at += tat
-	}
-	for _, c := range chases {
-		p.Chases = append(p.Chases, chaseMark{x(c), short(time.Duration((c - whole) * float64(time.Second)))})
-	}
 }
 
 func (v *visit) policyPage() (*policiesPage, error) {

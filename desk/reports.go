@@ -31,17 +31,18 @@ type reportsPage struct {
 	asked url.Values
 }
 
-// chart is a drawing of bars, in a box of its own units.
+// chart is a drawing of bars: across in shares of the width that there is, up in
+// pixels, so that words keep their size.
 type chart struct {
-	Width, Height int
-	Bars          []chartBar
-	Labels        []chartLabel
-	Lines         []chartLine
+	Height int
+	Bars   []chartBar
+	Labels []chartLabel
+	Lines  []chartLine
 }
 
 // chartBar is one bar, of parts on top of each other.
 type chartBar struct {
-	X, Width int
+	X, Width share
 	Parts    []chartPart
 	Title    string
 	Href     string
@@ -53,8 +54,11 @@ type chartPart struct {
 }
 
 type chartLabel struct {
-	X, Y int
+	X    share
+	Y    int
 	Text string
+	// Class is empty where there is always room for it.
+	Class string
 }
 
 type chartLine struct {
@@ -192,18 +196,27 @@ func (p *reportsPage) Minutes(minutes *int64) string {
 }
 
 const (
-	// Drawings are as wide as a page, or as half of one, so that their words are of
-	// one size.
-	chartWidth, halfWidth = 1000, 500
-
 	chartHeight = 220
 	// chartTop leaves room above, chartBase is where bars stand.
 	chartTop, chartBase = 12, 192
-	// chartLeft leaves room for numbers.
-	chartLeft = 44
+	// labelsMost is how many labels there is room for below bars; on a phone for half of them.
+	labelsMost = 8
 	// barMost is how wide a bar is at most: a single day is no wall of colour.
-	barMost = 72
+	barMost = .12
 )
+
+// labelled says of the i-th of n bars whether there is room for its label, and
+// its class if only with much room.
+func labelled(i, n int) (class string, is bool) {
+	every := max((n+labelsMost-1)/labelsMost, 1)
+	switch {
+	case i%(2*every) == 0, n <= labelsMost/2:
+		return "", true
+	case i%every == 0:
+		return "only-wide", true
+	}
+	return "", false
+}
 
 // scale returns a round number no less than most, and the steps to it.
 func scale(most int64) (top int64, steps []int64) {
@@ -226,17 +239,17 @@ func scale(most int64) (top int64, steps []int64) {
 }
 
 // axis begins a chart of n bars up to most.
-func axis(wide, n int, most int64) (c chart, x func(i int) (at, width int), y func(v int64) int) {
+func axis(n int, most int64) (c chart, x func(i int) (at, width share), y func(v int64) int) {
 	top, steps := scale(max(most, 1))
-	c = chart{Width: wide, Height: chartHeight}
+	c = chart{Height: chartHeight}
 	y = func(v int64) int { return chartBase - int(v*(chartBase-chartTop)/top) }
 	for _, s := range steps {
 		c.Lines = append(c.Lines, chartLine{y(s), strconv.FormatInt(s, 10)})
 	}
-	slot := float64(wide-chartLeft) / float64(max(n, 1))
-	x = func(i int) (int, int) {
-		bar := min(slot-min(slot*.2, 12), barMost)
-		return chartLeft + int(slot*float64(i)+(slot-bar)/2), max(int(bar), 1)
+	slot := 1 / float64(max(n, 1))
+	x = func(i int) (share, share) {
+		bar := min(slot-min(slot*.2, .012), barMost)
+		return share(slot*float64(i) + (slot-bar)/2), share(bar)
 	}
 	return c, x, y
 }
@@ -248,8 +261,7 @@ func (p *reportsPage) drawDays() {
 	for _, d := range days {
 		most = max(most, d.Made)
 	}
-	c, x, y := axis(chartWidth, len(days), most)
-	every := max(len(days)/8, 1)
+	c, x, y := axis(len(days), most)
 	for i, d := range days {
 		at, width := x(i)
 		b := chartBar{X: at, Width: width, Href: p.Rows("day", d.Key), Title: fmt.Sprintf(
@@ -265,8 +277,10 @@ func (p *reportsPage) drawDays() {
 			}
 		}
 		c.Bars = append(c.Bars, b)
-		if day, err := time.Parse(time.DateOnly, d.Key); err == nil && i%every == 0 {
-			c.Labels = append(c.Labels, chartLabel{at + width/2, chartHeight - 8, day.Format("2 Jan")})
+		if day, err := time.Parse(time.DateOnly, d.Key); err == nil {
+			if class, is := labelled(i, len(days)); is {
+				c.Labels = append(c.Labels, chartLabel{at + width/2, chartHeight - 8, day.Format("2 Jan"), class})
+			}
 		}
 	}
 	p.Daily = c
@@ -323,7 +337,7 @@ func (p *reportsPage) drawWaits() {
 	for _, s := range spans {
 		most = max(most, s.Count)
 	}
-	c, x, y := axis(halfWidth, len(spans), most)
+	c, x, y := axis(len(spans), most)
 	for i, s := range spans {
 		at, width := x(i)
 		b := chartBar{X: at, Width: width, Href: p.SpanRows(s), Title: fmt.Sprintf("%s: %d", p.SpanWord(s), s.Count)}
@@ -331,10 +345,11 @@ func (p *reportsPage) drawWaits() {
 			b.Parts = []chartPart{{y(s.Count), chartBase - y(s.Count), "kept"}}
 		}
 		c.Bars = append(c.Bars, b)
-		if i%2 == 1 && i < len(spans)-1 {
+		class, is := labelled(i, len(spans))
+		if !is {
 			continue // there is no room for all
 		}
-		c.Labels = append(c.Labels, chartLabel{at, chartHeight - 8, strings.TrimSuffix(strings.ReplaceAll(short(time.Duration(s.From)*time.Minute), " 00 min", ""), " 0 h")})
+		c.Labels = append(c.Labels, chartLabel{X: at, Y: chartHeight - 8, Class: class, Text: strings.TrimSuffix(strings.ReplaceAll(short(time.Duration(s.From)*time.Minute), " 00 min", ""), " 0 h")})
 	}
 	c.Labels[0].Text = "0"
 	p.Waits = c
@@ -346,7 +361,7 @@ func (p *reportsPage) drawCalls() {
 	for _, m := range made {
 		most = max(most, m.Count)
 	}
-	c, x, y := axis(halfWidth, max(len(made), 6), most)
+	c, x, y := axis(max(len(made), 6), most)
 	for i, m := range made {
 		at, width := x(i)
 		n := strconv.FormatInt(m.Attempts, 10)
@@ -354,7 +369,7 @@ func (p *reportsPage) drawCalls() {
 			X: at, Width: width, Href: p.Rows("attempts", n), Title: fmt.Sprintf("%s: %d", many(m.Attempts, "call"), m.Count),
 			Parts: []chartPart{{y(m.Count), chartBase - y(m.Count), "open"}},
 		})
-		c.Labels = append(c.Labels, chartLabel{at + width/2, chartHeight - 8, n})
+		c.Labels = append(c.Labels, chartLabel{X: at + width/2, Y: chartHeight - 8, Text: n})
 	}
 	p.Calls = c
 }

@@ -169,6 +169,7 @@ type keyRow struct {
 type personForm struct {
 	*Frame
 	Person    *api.Person // nil: somebody new
+	Superiors []api.Person
 	Tiers     []string
 	Queues    []string
 	Calendars []string
@@ -254,18 +255,26 @@ func (v *visit) personForm(of *api.Person) (*personForm, error) {
 			*to = append(*to, s)
 		}
 	}
+	// Who the form is of may have left, and with them what nobody else has.
+	everybody := slices.Clone(v.staff)
+	if of != nil && !of.Active {
+		everybody = append(everybody, *of)
+	}
 	for _, p := range v.staff {
+		if of == nil || p.ID != of.ID {
+			f.Superiors = append(f.Superiors, p)
+		}
+	}
+	if of != nil && of.ReportsTo != nil && v.people[*of.ReportsTo] == nil {
+		f.Superiors = append(f.Superiors, api.Person{ID: *of.ReportsTo, Name: *of.ReportsTo + " (no longer works here)"})
+	}
+	for _, p := range everybody {
 		add(&f.Tiers, p.Tier)
 		add(&f.Calendars, text(p.Shift))
 		for _, q := range p.Queues {
 			add(&f.Queues, q)
 		}
 		for system := range p.Identities {
-			add(&f.Systems, system)
-		}
-	}
-	if of != nil {
-		for system := range of.Identities {
 			add(&f.Systems, system)
 		}
 	}

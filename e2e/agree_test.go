@@ -552,7 +552,7 @@ func audience(e callback.Event, c *callback.Callback) (who []string) {
 	return who
 }
 
-// mails are those of a server, each Message-ID once: by that, mailboxes drop repeats.
+// eachMail is what arrives in mailboxes, which drop repeats by their Message-ID: those must say the same.
 func (s *sides) eachMail() (each []smtpfake.Mail) {
 	seen := map[string]smtpfake.Mail{}
 	for _, m := range s.mails {

@@ -50,7 +50,7 @@ const (
 	// atOnce is how many callbacks people work on, and underWay how many there are with those that wait for something.
 	atOnce, underWay = 16, 120
 	// patienceOfADay is how long what another system brings about may take.
-	patienceOfADay = 5 * time.Minute
+	patienceOfADay = 10 * time.Minute
 )
 
 // day is a desk and every system around it.
@@ -670,5 +670,7 @@ func (d *day) tellsFaults() {
 	d.t.Logf("faults: smtp: %v of %d mails; imap: cut off %d times", d.mail.Failed(), len(d.mail.Mails()), d.cuts.Load())
 	require.InDelta(d.t, faultsOfADay, float64(failed)/float64(all), faultsOfADay/2, "the share of the calls that failed")
 	require.Positive(d.t, d.cuts.Load())
-	require.NotEmpty(d.t, d.mail.Failed())
+	if len(d.mail.Mails()) > 40 {
+		require.NotEmpty(d.t, d.mail.Failed())
+	}
 }

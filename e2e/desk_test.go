@@ -459,6 +459,39 @@ func readable(t *testing.T, history []byte) string {
 	}))
 }
 
+// Asked to stop, a desk answers what is under way: the worker that it takes is
+// still there.
+func TestR27_AStoppingDeskAnswersWhatIsUnderWay(t *testing.T) {
+	d := openDesk(t, time.Hour)
+	answers := make(chan int, 1)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for {
+				status, _, _, err := d.call("assoc1", "POST", "/v1/callbacks", promiseBody("promise"))
+				if err != nil {
+					return // nobody listens any more
+				}
+				answers <- status
+			}
+		})
+	}
+	ended := make(chan error, 1)
+	for n := 0; n < 100; n++ {
+		require.Equal(t, http.StatusCreated, <-answers)
+	}
+	go func() {
+		ended <- d.running.End(syscall.SIGTERM)
+		all.Wait()
+		close(answers)
+	}()
+	for status := range answers {
+		require.Equal(t, http.StatusCreated, status)
+	}
+	require.NoError(t, <-ended)
+	d.start()
+}
+
 func TestTourHolds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a whole system takes seconds")

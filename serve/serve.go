@@ -38,6 +38,8 @@ type Desk struct {
 	Registry *prometheus.Registry
 	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
 	TemporalUI string
+	// Open is told once the API is whole and about to answer; nil: nobody is.
+	Open func()
 	// Beside answers further paths, next to the desk's pages; nil: none.
 	Beside map[string]http.Handler
 	// Plugged are connectors besides those that are configured (tests have some).
@@ -113,6 +115,9 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	asked.api = a
+	if d.Open != nil {
+		d.Open()
+	}
 	return a.Serve(ctx, l)
 }
 

@@ -102,9 +102,13 @@ func Deliveries(c client.Client, taskQueue string, d *activities.Delivery, rate 
 	w := worker.New(c, contract.DeliveryQueue(taskQueue, d.Connector.Name()), worker.Options{
 		MaxConcurrentActivityExecutionSize: rate.AtOnce,
 		TaskQueueActivitiesPerSecond:       rate.PerSecond,
-		ActivityTaskPollerBehavior:         worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: 2}),
-		DisableWorkflowWorker:              true,
-		WorkerStopTimeout:                  stopWithin,
+		// Taking a task up costs the engine a write, and a poller waits for it: two of them
+		// brought eight a second while the machine was busy, and what came in was more.
+		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+			InitialNumberOfPollers: 2, MaximumNumberOfPollers: rate.AtOnce,
+		}),
+		DisableWorkflowWorker: true,
+		WorkerStopTimeout:     stopWithin,
 	})
 	w.RegisterActivityWithOptions(d, activity.RegisterOptions{})
 	return w

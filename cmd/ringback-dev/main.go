@@ -153,7 +153,8 @@ func openBook(ctx context.Context, data string) (*store.Store, error) {
 }
 
 // serve runs API and worker until ctx is done; ready is told the address once
-// both are there.
+// nothing is wrong with what the API is made of. The worker goes on until the
+// API has answered what was under way: commands need it.
 func (p *process) serve(ctx context.Context, ready func(base string)) error {
 	if err := p.Introduce(ctx); err != nil {
 		return err
@@ -162,10 +163,15 @@ func (p *process) serve(ctx context.Context, ready func(base string)) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
+	p.Open = func() { ready("http://" + listen.Addr().String()) }
+	working, rest := context.WithCancel(context.WithoutCancel(ctx))
+	defer rest()
 	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return p.API(ctx, listen) })
-	running.Go(func() error { return p.Work(ctx) })
-	ready("http://" + listen.Addr().String())
+	running.Go(func() error {
+		defer rest()
+		return p.API(ctx, listen)
+	})
+	running.Go(func() error { return p.Work(working) })
 	return running.Wait()
 }
 

@@ -355,6 +355,30 @@ func TestR18_WhatIsDoneThereWhileAnAnswerIsLostIsDoneHere(t *testing.T) {
 	}
 }
 
+func TestR18_WhatIsDoneThereBeforeWeKnowTheTaskIsDoneHere(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t, func(c *Config) { c.ResolutionField = "cf_reason" })
+	require.NoError(t, fl.poll(context.Background()))
+	fl.subscribed()
+	id := fl.promise("callback-exception")
+	fl.do("agent1", id, "claim", nil)
+	fl.do("agent1", id, "start", nil)
+	fl.fake.Faults.Only(func(r *http.Request) bool { return r.Method == http.MethodPost })
+	fl.fake.Faults.Next(connectortest.Lost)
+	require.Equal(t, connectors.Unavailable, owed(t, fl.deliver(id)).Code)
+	fl.edit("2001", fl.only(false).ID, func(i *zohodeskfake.Item) {
+		i.Status, i.Fields = "Completed", map[string]any{"cf_reason": "information_given"}
+	})
+	fl.work()
+	require.NoError(t, fl.deliver(id))
+	require.Equal(t, "Completed", fl.only(false).Status)
+	require.NoError(t, fl.poll(context.Background()))
+	require.NoError(t, fl.deliver(id))
+	require.Equal(t, callback.StatusCompleted, fl.state(id).Status)
+	require.Equal(t, "information_given", fl.state(id).ResolutionReason)
+	require.Empty(t, fl.kept.Messages())
+}
+
 func TestR18_WhoeverDidItMustBeSomebodyHere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -531,6 +555,26 @@ func TestR18_APollFindsWhatNoEventSaid(t *testing.T) {
 	require.NoError(t, fl.poll(ctx))
 	require.Equal(t, gets, fl.fake.Calls("GET /tasks/{id}"), "nothing of theirs has changed: nothing is fetched")
 	require.LessOrEqual(t, fl.fake.Calls("GET /tasks")-lists, 3)
+}
+
+// Nobody here knew of the task yet when somebody there took it up: that is not overwritten, and found by the poll.
+func TestR18_WhatIsDoneToATaskWhoseMakingWasNotAnsweredIsDoneHere(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	ctx := context.Background()
+	require.NoError(t, fl.poll(ctx))
+	id := fl.promise("callback-exception")
+	fl.fake.Faults.Only(func(r *http.Request) bool { return r.Method == http.MethodPost })
+	fl.fake.Faults.Next(connectortest.Lost)
+	require.Equal(t, connectors.Unavailable, owed(t, fl.deliver(id)).Code)
+	task := fl.only(false).ID
+	fl.edit("2001", task, status("In Progress"))
+	require.NoError(t, fl.deliver(id))
+	require.Equal(t, "In Progress", fl.fake.Item(task).Status)
+	require.NoError(t, fl.poll(ctx))
+	require.Equal(t, callback.StatusInProgress, fl.state(id).Status)
+	require.Equal(t, "agent1", fl.state(id).Assignee)
+	require.Empty(t, fl.kept.Messages())
 }
 
 func TestR20_ASweepFindsTicketsThatWereClosed(t *testing.T) {

@@ -80,16 +80,28 @@ func (z *Zoho) find(ctx context.Context, d *connectors.Delivery, k kind) (*recor
 		r.ID, r.sent = source, sent{}
 		return r, z.adopt(ctx, r)
 	}
-	_, first, err := z.deps.Memory.Claim(ctx, Name, "making:"+id, d.OperationID)
+	making, err := json.Marshal(r.sent)
+	if err != nil {
+		return nil, err
+	}
+	before, first, err := z.deps.Memory.Claim(ctx, Name, makingKey(id), string(making))
 	if err != nil {
 		return nil, err
 	}
 	if !first || d.Again {
-		if r.ID, err = z.lookFor(ctx, k, id, d.Intake.RequestedAt.Time); err != nil {
+		made, err := z.lookFor(ctx, k, id, d.Intake.RequestedAt.Time)
+		if err != nil {
 			return nil, err
 		}
-		if r.ID != "" {
-			r.sent = sent{} // written again, to be sure
+		if made != nil {
+			r.ID = string(made.ID)
+			wanted := r.Status
+			r.sent = asMade(before, first)
+			if made.closed() {
+				r.Status = wanted // not over what somebody did there meanwhile: a poll finds it
+			}
+		} else if err := z.deps.Memory.Remember(ctx, Name, makingKey(id), string(making)); err != nil {
+			return nil, err
 		}
 	}
 	if r.ID == "" {
@@ -102,6 +114,20 @@ func (z *Zoho) find(ctx context.Context, d *connectors.Delivery, k kind) (*recor
 		}
 	}
 	return r, z.adopt(ctx, r)
+}
+
+// makingKey is where it is remembered what a task or ticket is made with, until it is known.
+func makingKey(callbackID string) string { return "making:" + callbackID }
+
+// asMade is what something was made with whose making was not answered: what somebody has
+// done there since is then seen, and not overwritten (R18). Where that is not known it is
+// written again, to be sure.
+func asMade(before string, first bool) sent {
+	var made sent
+	if first || json.Unmarshal([]byte(before), &made) != nil {
+		return sent{}
+	}
+	return made
 }
 
 // adopt writes the map, in both directions: the way back first, since without
@@ -118,7 +144,7 @@ func (z *Zoho) adopt(ctx context.Context, r *record) error {
 	if err := z.save(ctx, r); err != nil {
 		return err
 	}
-	return z.deps.Memory.Forget(ctx, Name, "making:"+r.Callback)
+	return z.deps.Memory.Forget(ctx, Name, makingKey(r.Callback))
 }
 
 // marker is in the subject of what is made for a callback: by it, it is found again.
@@ -127,23 +153,23 @@ func marker(callbackID string) string {
 }
 
 // lookFor looks for what may have been made, among the newest: the list is exact
-// where search is behind. Empty: it was not made.
-func (z *Zoho) lookFor(ctx context.Context, k kind, callbackID string, since time.Time) (string, error) {
+// where search is behind. nil: it was not made.
+func (z *Zoho) lookFor(ctx context.Context, k kind, callbackID string, since time.Time) (*item, error) {
 	for page := range 50 {
 		found, err := z.list(ctx, k, "-createdTime", page)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		for _, i := range found {
-			if strings.Contains(i.Subject, marker(callbackID)) {
-				return string(i.ID), nil
+		for n := range found {
+			if strings.Contains(found[n].Subject, marker(callbackID)) {
+				return &found[n], nil
 			}
 		}
 		if len(found) < pageSize || found[len(found)-1].CreatedTime.Before(since.Add(-skew)) {
 			break
 		}
 	}
-	return "", nil
+	return nil, nil //nolint:nilnil // documented
 }
 
 const (

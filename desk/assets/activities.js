@@ -78,6 +78,14 @@ const preview = () => {
   dialog.querySelector("[data-bulk-go]").disabled = !plan.some((p) => p.may && !p.done);
 };
 
+// lookAgain takes what a callback has become: the next press goes by that.
+const lookAgain = async (p) => {
+  const a = await ask("GET", "/v1/callbacks/" + p.c.id);
+  if (!a.ok) return;
+  p.c = a.body;
+  p.may = a.body.allowed.includes(command);
+};
+
 const run = async (form) => {
   const status = dialog.querySelector("[data-bulk-status]"), go = dialog.querySelector("[data-bulk-go]");
   const body = { reason: form.elements.reason.value };
@@ -94,7 +102,10 @@ const run = async (form) => {
     p.outcome = a.ok ? words[command].done + (command === "reassign" ? " " + form.elements.to.selectedOptions[0].textContent : "")
       : (await explain(a)).map((x) => x.textContent ?? x).join("");
     if (a.ok) selected.delete(p.c.id);
-    else if (a.status && a.status !== 504) p.key = newKey();
+    else if (a.status && a.status !== 504) {
+      p.key = newKey();
+      if ([404, 409, 412].includes(a.status)) await lookAgain(p);
+    }
     preview();
   }
   const failed = todo.filter((p) => !p.done).length;

@@ -36,10 +36,10 @@ if (page && watches[page.dataset.watch]) {
   document.addEventListener("passed", soon(refresh, pauses[page.dataset.watch], 1_200));
 }
 
-// An outage concerns everybody, whatever page they are on.
-live.changes.addEventListener("callback", (e) => {
-  const { outage } = e.detail;
-  if (outage && !document.querySelector(`[data-outage="${outage}"]`)) refresh();
+// An outage concerns everybody, whatever page they are on: when it is declared, and when it is over.
+live.changes.addEventListener("outages", (e) => {
+  const shown = [...document.querySelectorAll("[data-outage]")].map((o) => o.dataset.outage);
+  if (shown.length !== e.detail.length || shown.some((id) => !e.detail.includes(id))) refresh();
 });
 
 // What has come to be mine is said, not only shown.

@@ -22,6 +22,9 @@ export const toast = (text, kind = "good", link = null) => {
   setTimeout(() => e.remove(), kind === "good" ? 6_000 : 12_000);
 };
 
+// toastNext says it on the page that comes next.
+export const toastNext = (text) => { try { sessionStorage.setItem("toast", text); } catch { /* then it is not said */ } };
+
 let staff = null;
 // nameOf is what a person is called.
 export const nameOf = async (id) => {
@@ -44,6 +47,15 @@ export const ask = async (method, url, body, headers = {}) => {
     return { ok: false, status: 0, body: null };
   }
 };
+
+// keyOf is the key of what a form is about to ask for: while its outcome is unknown, the same again is the same request.
+export const keyOf = (form, ...asked) => {
+  const same = JSON.stringify(asked);
+  if (form.intent?.same !== same) form.intent = { same, key: newKey() };
+  return form.intent.key;
+};
+// known notes what came of it.
+export const known = (form, a) => { if (!unknown(a)) form.intent = null; };
 
 // unknown tells an answer after which it is not known whether it was done: it may be sent again as it is.
 const unknown = (a) => a.status === 0 || a.status === 202 || a.status === 504 || a.status === 502 || (a.status >= 500 && !a.body?.code);
@@ -114,6 +126,7 @@ export const read = (form, submitter) => {
   return body;
 };
 
+// clear takes away what was said of a refusal before.
 export const clear = (form) => {
   const box = form.querySelector("[data-refused]");
   if (box) { box.hidden = true; box.replaceChildren(); }
@@ -166,14 +179,11 @@ const submit = async (form, submitter) => {
   if (lacks) { await refuse(form, lacks); return; }
   const url = new URL(form.getAttribute("action"), location.href).pathname;
   const body = read(form, submitter);
-  // While the outcome of an intent is unknown, the same again is the same intent.
-  const same = JSON.stringify([url, body]);
-  if (form.intent?.same !== same) form.intent = { same, key: newKey() };
   form.dataset.busy = "1";
-  let a = await send(url, body, { key: form.intent.key, match: form.dataset.match || "" });
+  let a = await send(url, body, { key: keyOf(form, url, body), match: form.dataset.match || "" });
   if (a.status === 412) a = await outdated(form, url, a);
   delete form.dataset.busy;
-  if (!unknown(a)) form.intent = null;
+  known(form, a);
   if (a.ok) {
     form.intent = null;
     forget(form);
@@ -226,6 +236,8 @@ const claimNext = async (form) => {
 };
 
 export const start = () => {
+  const said = sessionStorage.getItem("toast");
+  if (said) { sessionStorage.removeItem("toast"); toast(said); }
   document.addEventListener("submit", (e) => {
     const form = e.target;
     if (form.dataset.claimNext !== undefined) { e.preventDefault(); if (!form.dataset.busy) claimNext(form); }

@@ -6,8 +6,12 @@ const keptFor = 7 * 86_400_000;
 
 const nameOf = (form) => prefix + form.dataset.draft;
 const fields = (form) => [...form.elements].filter((e) => e.name && !["hidden", "submit", "button", "fieldset"].includes(e.type));
-const valueOf = (e) => (e.type === "checkbox" || e.type === "radio" ? (e.checked ? e.value : null) : e.value);
-const initial = (e) => (e.type === "checkbox" || e.type === "radio" ? e.checked === e.defaultChecked : e.tagName === "SELECT" || e.value === e.defaultValue);
+const boxed = (e) => e.type === "checkbox" || e.type === "radio";
+const initial = (e) => {
+  if (boxed(e)) return e.checked === e.defaultChecked;
+  if (e.tagName === "SELECT") return e.selectedIndex === Math.max([...e.options].findIndex((o) => o.defaultSelected), 0);
+  return e.value === e.defaultValue;
+};
 
 const store = {
   get: (name) => { try { return JSON.parse(localStorage.getItem(name)); } catch { return null; } },
@@ -15,27 +19,33 @@ const store = {
   remove: (name) => { try { localStorage.removeItem(name); } catch { /* as above */ } },
 };
 
+// What is kept is what is no more as it came: emptied and unticked fields too.
 const save = (form) => {
-  if (fields(form).every(initial)) return store.remove(nameOf(form));
-  const values = {};
-  for (const e of fields(form)) {
-    const v = valueOf(e);
-    if (v !== null && v !== "") values[e.name] = v;
+  const changed = fields(form).filter((e) => !initial(e)).map((e) => ({ name: e.name, of: boxed(e) ? e.value : null, is: boxed(e) ? e.checked : e.value }));
+  if (changed.length) store.set(nameOf(form), { at: Date.now(), changed }); else store.remove(nameOf(form));
+};
+
+const fill = (e, is) => {
+  if (boxed(e)) {
+    if (e.checked === is || e.disabled) return false;
+    e.checked = is;
+    return true;
   }
-  store.set(nameOf(form), { at: Date.now(), values });
+  const was = e.value;
+  e.value = is;
+  if (e.tagName === "SELECT" && e.selectedIndex < 0) e.value = was; // that is not to be had any more
+  return e.value !== was;
 };
 
 // restore fills a form with what was typed into it before; it returns whether there was anything.
 export const restore = (form) => {
   const draft = store.get(nameOf(form));
-  if (!draft || form.dataset.restored === form.dataset.draft) return false;
+  if (!draft?.changed || form.dataset.restored === form.dataset.draft) return false;
   form.dataset.restored = form.dataset.draft;
   let any = false;
   for (const e of fields(form)) {
-    const v = draft.values[e.name];
-    if (v === undefined || !initial(e)) continue;
-    if (e.type === "checkbox" || e.type === "radio") { if (e.value === v && !e.disabled) { e.checked = true; any = true; } }
-    else if (e.value !== v) { e.value = v; any = true; }
+    const kept = draft.changed.find((c) => c.name === e.name && c.of === (boxed(e) ? e.value : null));
+    if (kept && initial(e) && fill(e, kept.is)) any = true;
   }
   if (any) form.dispatchEvent(new Event("restored", { bubbles: true }));
   return any;

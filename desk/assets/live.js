@@ -8,7 +8,8 @@ const hiddenFor = 30_000, lookEvery = 30_000, lookPatience = 8_000;
 
 let source = null, lastEventID = "", opened = false, retry = 0, timer = 0, offline = false, heard = now();
 
-// Listen for "callback" (detail: the callback without anything personal), and for "reset": look at everything again.
+// Listen for "callback" (detail: the callback without anything personal), for "outages" (detail: the ids of those that go
+// on), and for "reset": look at everything again.
 export const changes = new EventTarget();
 
 const tell = (name, detail) => changes.dispatchEvent(new CustomEvent(name, { detail }));
@@ -30,7 +31,7 @@ const close = () => {
 
 const open = () => {
   close();
-  source = new EventSource("/v1/stream" + (lastEventID ? "?last_event_id=" + encodeURIComponent(lastEventID) : ""));
+  source = new EventSource("/v1/stream?outages=true" + (lastEventID ? "&last_event_id=" + encodeURIComponent(lastEventID) : ""));
   // Where nothing was heard yet, there is nothing to go on from: whatever happened in between is looked for.
   const blind = opened && !lastEventID;
   source.onopen = () => {
@@ -46,6 +47,7 @@ const open = () => {
     heard = now();
     tell("callback", JSON.parse(e.data));
   });
+  source.addEventListener("outages", (e) => tell("outages", JSON.parse(e.data).active));
   source.addEventListener("reset", (e) => { lastEventID = e.lastEventId; tell("reset"); });
   source.onerror = () => {
     // The browser tries again by itself unless the server answered with something that is no stream.

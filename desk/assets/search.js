@@ -54,7 +54,7 @@ export const start = () => {
   input.addEventListener("keydown", (e) => {
     if (e.key === "ArrowDown") { e.preventDefault(); mark(at + 1); }
     else if (e.key === "ArrowUp") { e.preventDefault(); mark(at - 1); }
-    else if (e.key === "Escape") { if (list.hidden) input.blur(); else open(false); }
+    else if (e.key === "Escape") { e.preventDefault(); if (list.hidden) input.blur(); else open(false); } // browsers would empty it
     else if (e.key === "Enter" && at >= 0 && !list.hidden) { e.preventDefault(); location.assign(list.children[at].dataset.href); }
   });
   list.addEventListener("mousedown", (e) => {

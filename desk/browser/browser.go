@@ -18,6 +18,7 @@ import (
 	"regexp"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,10 +26,13 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 )
 
@@ -174,7 +178,28 @@ func (w *Window) Look(l Look) {
 		return nil, err
 	})
 	require.NoError(w.tb, err)
-	w.Eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))", nil) // styles follow with the next frame
+	w.Until("matchMedia('(prefers-color-scheme: " + scheme + ")').matches && innerWidth === " + strconv.FormatInt(l.Width, 10))
+	w.Still()
+}
+
+// still is true once the page is as it will be: the styles of now are computed,
+// no transition or animation that has an end goes on, and a frame was made of it.
+const still = `(async () => {
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  await document.fonts.ready;
+  await frame();
+  for (let going; (going = document.getAnimations().filter((a) => a.playState === "running" && a.effect.getComputedTiming().endTime !== Infinity)).length;) {
+    await Promise.allSettled(going.map((a) => a.finished));
+    await frame();
+  }
+  await frame();
+  return true;
+})()`
+
+// Still waits until the page is at rest: colours and places are what they will be.
+func (w *Window) Still() {
+	w.tb.Helper()
+	w.Eval(still, nil)
 }
 
 // hear keeps what went wrong.
@@ -363,13 +388,32 @@ func (w *Window) Click(selector string, text ...string) {
 // part of it.
 func (w *Window) Type(keys string) {
 	w.tb.Helper()
-	require.NoError(w.tb, chromedp.Do(w.ctx, chromedp.KeyEvent(keys)))
+	w.Press(keys)
 }
 
-// Press presses keys together with others.
+// Press presses keys together with others. As from a real keyboard, a key whose
+// press is taken by the page writes nothing.
 func (w *Window) Press(keys string, with ...chromedp.Modifier) {
 	w.tb.Helper()
-	require.NoError(w.tb, chromedp.Do(w.ctx, chromedp.KeyEvent(keys, chromedp.KeyModifiers(with...))))
+	_, err := chromedp.Run(w.ctx, func(ctx context.Context, t *chromedp.Target) (any, error) {
+		for _, r := range keys {
+			strokes := kb.Encode(r)
+			down, up := strokes[0], strokes[len(strokes)-1]
+			if len(strokes) == 3 && len(with) == 0 {
+				down.Text, down.UnmodifiedText = strokes[1].Text, strokes[1].UnmodifiedText
+			}
+			for _, stroke := range []*input.DispatchKeyEventParams{down, up} {
+				for _, m := range with {
+					stroke.Modifiers |= int64(m)
+				}
+				if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, *stroke); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return nil, nil
+	})
+	require.NoError(w.tb, err, keys)
 }
 
 // Fill clicks into a field and types.
@@ -379,6 +423,62 @@ func (w *Window) Fill(selector, text string) {
 	w.Until("document.activeElement === document.querySelector(" + quote(selector) + ")")
 	w.Type(text)
 	w.Until("document.querySelector(" + quote(selector) + ").value.endsWith(" + quote(text) + ")")
+}
+
+// Replace clicks into a field and types instead of what is there.
+func (w *Window) Replace(selector, text string) {
+	w.tb.Helper()
+	w.Click(selector)
+	w.Until("document.activeElement === document.querySelector(" + quote(selector) + ")")
+	w.Eval("document.activeElement.select()", nil)
+	if text == "" {
+		w.Type(kb.Delete)
+	} else {
+		w.Type(text)
+	}
+	w.Until("document.querySelector(" + quote(selector) + ").value === " + quote(text))
+}
+
+// Set gives a field a value that people set by a picker.
+func (w *Window) Set(selector, value string) {
+	w.tb.Helper()
+	s := quote(selector)
+	w.Is(selector)
+	w.Eval("(() => { const e = document.querySelector("+s+"); e.value = "+quote(value)+
+		"; e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true})); })()", nil)
+	w.Until("document.querySelector(" + s + ").value === " + quote(value))
+}
+
+// Before has a script run in every page from now on, before its own.
+func (w *Window) Before(script string) {
+	w.tb.Helper()
+	_, err := chromedp.Run(w.ctx, func(ctx context.Context, t *chromedp.Target) (any, error) {
+		return cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+	})
+	require.NoError(w.tb, err)
+}
+
+// Hide puts another tab before the page, as people do; Show comes back to it.
+func (w *Window) Hide() {
+	w.tb.Helper()
+	other, cancel := chromedp.NewContext(w.ctx, chromedp.WithNewWindow(false))
+	w.tb.Cleanup(cancel)
+	require.NoError(w.tb, chromedp.Do(other, chromedp.Navigate("about:blank")))
+	_, err := chromedp.Run(other, func(ctx context.Context, t *chromedp.Target) (any, error) {
+		return cdp.Call(ctx, t, page.BringToFront, cdp.Empty{})
+	})
+	require.NoError(w.tb, err)
+	w.Until("document.hidden")
+}
+
+// Show brings the page to the front again.
+func (w *Window) Show() {
+	w.tb.Helper()
+	_, err := chromedp.Run(w.ctx, func(ctx context.Context, t *chromedp.Target) (any, error) {
+		return cdp.Call(ctx, t, page.BringToFront, cdp.Empty{})
+	})
+	require.NoError(w.tb, err)
+	w.Until("!document.hidden")
 }
 
 // Choose chooses an option of a list by its value, as a person would see it.

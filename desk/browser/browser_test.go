@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"context"
 	"fmt"
 	"hash/crc32"
 	"log/slog"
@@ -10,8 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"ringback/api"
+	"ringback/book"
+	"ringback/callback"
+	"ringback/connectors"
 	"ringback/desk/browser"
 	"ringback/e2e/harness/floor"
 )
@@ -24,6 +30,14 @@ func TestMain(m *testing.M) {
 
 type object = map[string]any
 
+// system is a system around the desk to which nothing is brought by itself.
+type system string
+
+func (s system) Name() string                                       { return string(s) }
+func (s system) Wants(book.Intake, *callback.Policy) bool           { return true }
+func (s system) Types() []callback.EventType                        { return nil }
+func (s system) Deliver(context.Context, connectors.Delivery) error { return nil }
+
 // house is a desk with people at it, at an address.
 type house struct {
 	*floor.Floor
@@ -31,14 +45,22 @@ type house struct {
 	base string
 }
 
-func open(tb testing.TB) *house {
+// open opens one; change alters the options before.
+func open(tb testing.TB, change ...func(*floor.Options)) *house {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("a browser takes seconds")
 	}
-	f, err := floor.Open(tb.Context(), floor.Options{
+	o := floor.Options{
 		Data: tb.TempDir(), Logger: slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
-	})
+		Change: func(o *api.Options) {
+			o.Connectors = []connectors.Connector{system("freshdesk"), system("oneview"), system("zohodesk")}
+		},
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	f, err := floor.Open(tb.Context(), o)
 	require.NoError(tb, err)
 	server := httptest.NewServer(f.Handler)
 	tb.Cleanup(func() {
@@ -130,4 +152,45 @@ func (h *house) busy() map[string]string {
 	h.give("mgr1", ids["cancelled"], "cancel", object{"reason": "Not needed any more"})
 	require.NoError(h.tb, h.Do(h.tb.Context(), "mgr1", http.MethodPut, "/v1/me/presence", object{"state": "available"}, nil))
 	return ids
+}
+
+// trouble is what goes wrong around a busy floor, and what administrators have:
+// things owed, an outage and one that is over, keys, somebody who has left.
+func (h *house) trouble(ids map[string]string) {
+	h.tb.Helper()
+	ctx := h.tb.Context()
+	now := callback.At(h.Now())
+	for _, id := range []string{ids["completed"], ids["reached"]} {
+		require.NoError(h.tb, h.Store.NoteDelivery(ctx, book.Delivery{
+			OperationID: book.OperationID(id, "freshdesk", 1), Destination: "freshdesk", CallbackID: id, Seq: 1, Type: callback.TypeRequested,
+			State: book.DeliveryDelivered, TriedAt: now, SettledAt: now,
+		}))
+	}
+	require.NoError(h.tb, h.Owe(ctx, ids["held"], "oneview", "no_identity"))
+	require.NoError(h.tb, h.Owe(ctx, ids["reached"], "oneview", "unavailable"))
+	require.NoError(h.tb, h.Store.Keep(ctx, book.Message{Connector: "freshdesk", Reason: "expected the ticket's number", Media: "application/json", Body: []byte("{}")}))
+	over := book.Outage{ID: uuid.Must(uuid.NewV7()).String(), Source: "zohodesk", Words: "Zoho is slow", DeclaredBy: "mgr2", DeclaredAt: now.Plus(-callback.Duration(95 * time.Minute))}
+	_, err := h.Store.Declare(ctx, over)
+	require.NoError(h.tb, err)
+	require.NoError(h.tb, h.Store.EndOutage(ctx, over.ID, "mgr2", now.Plus(-callback.Duration(20*time.Minute))))
+	h.outage("Bookings of flights are down. We call you back as soon as they work, and nothing is lost", object{"lob": "flights"})
+	key := func(name string, scopes ...string) api.Key {
+		var made api.Key
+		require.NoError(h.tb, h.Do(ctx, "admin1", http.MethodPost, "/v1/keys", object{
+			"name": name, "scopes": scopes, "expires_at": h.Now().Add(90 * 24 * time.Hour).UTC().Format(time.RFC3339),
+		}, &made))
+		return made
+	}
+	require.NoError(h.tb, h.Do(ctx, "admin1", http.MethodDelete, "/v1/keys/"+key("oneview", "intake", "read").ID, nil, nil))
+	key("servicebench", "intake")
+	key("warehouse", "read", "audit")
+	require.NoError(h.tb, h.Do(ctx, "admin1", http.MethodPatch, "/v1/staff/sup1", object{"capacity": 6}, nil))
+	require.NoError(h.tb, h.Do(ctx, "admin1", http.MethodDelete, "/v1/staff/tech1", nil, nil))
+}
+
+// outage declares one.
+func (h *house) outage(words string, of object) {
+	h.tb.Helper()
+	of["words"] = words
+	require.NoError(h.tb, h.Do(h.tb.Context(), "mgr1", http.MethodPost, "/v1/outages", of, nil))
 }

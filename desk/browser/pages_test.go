@@ -1,55 +1,78 @@
 package browser_test
 
 import (
+	"cmp"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/desk"
 	"ringback/desk/browser"
 )
 
-// visits are every page, each as somebody for whom it shows most. {name} is a
-// callback of house.busy; opened is a dialog, or what a click brings.
-var visits = []struct{ as, path, opened string }{
-	{"sup1", "/", ""},
-	{"assoc1", "/", ""},
-	{"aud1", "/", ""},
-	{"mgr1", "/board", ""},
-	{"mgr1", "/board?lanes=tier", ""},
-	{"sup1", "/board?lanes=queue", "[data-menu]"},
-	{"mgr1", "/activities", ""},
-	{"mgr1", "/activities?status=queued&sort=-requested_at", "[data-save-view]"},
-	{"assoc1", "/new", ""},
-	{"assoc1", "/new?policy=purchasing-escalation", ""},
-	{"mgr1", "/tags", ""},
-	{"mgr1", "/tags", "[data-chase]"},
-	{"mgr1", "/wallboard", ""},
-	{"mgr1", "/wallboard?bare=1", ""},
-	{"mgr1", "/reports?days=7", ""},
-	{"mgr1", "/reports/rows?result=missed", ""},
-	{"mgr1", "/policies", ""},
-	{"mgr1", "/systems", ""},
-	{"mgr1", "/outages", ""},
-	{"aud1", "/audit", ""},
-	{"aud1", "/audit/{reached}", ""},
-	{"sup1", "/search", ""},
-	{"sup1", "/search?q=asha", ""},
-	{"sup1", "/help", ""},
-	{"sup1", "/help", "[popovertarget=account]"},
-	{"sup1", "/callbacks/{queued}", ""},
-	{"sup1", "/callbacks/{held}", ""},
-	{"sup1", "/callbacks/{reached}", ""},
-	{"sup1", "/callbacks/{reached}", "[data-dialog=complete]"},
-	{"sup1", "/callbacks/{reached}", "[data-dialog=escalate]"},
-	{"sup1", "/callbacks/{claimed}", "[data-dialog=hold]"},
-	{"sup1", "/callbacks/{claimed}", "[data-dialog=reschedule]"},
-	{"mgr1", "/callbacks/{late}", ""},
-	{"mgr1", "/callbacks/{claimed}", "[data-dialog=reassign]"},
-	{"mgr1", "/callbacks/{completed}", ""},
-	{"mgr1", "/callbacks/{queued}/customer", ""},
-	{"assoc1", "/callbacks/{queued}/promised", ""},
-	{"sup1", "/nowhere", ""},
+// visit is a look at a page, as somebody for whom it shows most. {name} is a
+// callback of house.busy.
+type visit struct {
+	as, path string
+	// opened is clicked; shows is what that brings: a dialog or a menu unless it says so.
+	opened, shows string
+	// posted: the click leads to the same address, by POST.
+	posted bool
+}
+
+// visits are every page: TestNoPageIsForgotten sees to that.
+var visits = []visit{
+	{as: "sup1", path: "/"},
+	{as: "assoc1", path: "/"},
+	{as: "aud1", path: "/"},
+	{as: "mgr1", path: "/board"},
+	{as: "mgr1", path: "/board?lanes=tier"},
+	{as: "sup1", path: "/board?lanes=queue", opened: "[data-menu]"},
+	{as: "mgr1", path: "/activities"},
+	{as: "mgr1", path: "/activities?status=queued&sort=-requested_at", opened: "[data-save-view]"},
+	{as: "assoc1", path: "/new"},
+	{as: "assoc1", path: "/new?policy=purchasing-escalation"},
+	{as: "mgr1", path: "/tags"},
+	{as: "mgr1", path: "/tags", opened: "[data-chase]"},
+	{as: "mgr1", path: "/wallboard"},
+	{as: "mgr1", path: "/wallboard?bare=1"},
+	{as: "mgr1", path: "/reports?days=7"},
+	{as: "mgr1", path: "/reports/rows?result=missed"},
+	{as: "mgr1", path: "/policies"},
+	{as: "mgr1", path: "/policies", opened: "#editor button[type=submit]", shows: "#preview", posted: true},
+	{as: "mgr1", path: "/systems"},
+	{as: "admin1", path: "/systems"},
+	{as: "mgr1", path: "/outages"},
+	{as: "sup1", path: "/outages"},
+	{as: "aud1", path: "/audit"},
+	{as: "aud1", path: "/audit/{reached}"},
+	{as: "sup1", path: "/search"},
+	{as: "sup1", path: "/search?q=asha"},
+	{as: "sup1", path: "/help"},
+	{as: "sup1", path: "/help", opened: "[popovertarget=account]"},
+	{as: "sup1", path: "/callbacks/{queued}"},
+	{as: "sup1", path: "/callbacks/{held}"},
+	{as: "sup1", path: "/callbacks/{held}", opened: "[data-dialog=waive]"},
+	{as: "sup1", path: "/callbacks/{reached}"},
+	{as: "sup1", path: "/callbacks/{reached}", opened: "[data-dialog=complete]"},
+	{as: "sup1", path: "/callbacks/{reached}", opened: "[data-dialog=escalate]"},
+	{as: "sup1", path: "/callbacks/{claimed}", opened: "[data-dialog=hold]"},
+	{as: "sup1", path: "/callbacks/{claimed}", opened: "[data-dialog=reschedule]"},
+	{as: "mgr1", path: "/callbacks/{late}"},
+	{as: "mgr1", path: "/callbacks/{claimed}", opened: "[data-dialog=reassign]"},
+	{as: "mgr1", path: "/callbacks/{completed}"},
+	{as: "mgr1", path: "/callbacks/{queued}/customer"},
+	{as: "assoc1", path: "/callbacks/{queued}/promised"},
+	{as: "admin1", path: "/people"},
+	{as: "admin1", path: "/people", opened: "#new-person summary", shows: "#person-name"},
+	{as: "admin1", path: "/people", opened: "[data-revoke]"},
+	{as: "admin1", path: "/people?gone=1"},
+	{as: "admin1", path: "/people/sup1"},
+	{as: "admin1", path: "/people/tech1"},
+	{as: "admin1", path: "/help", opened: "[popovertarget=account]"},
+	{as: "sup1", path: "/nowhere"},
 }
 
 // overflow is by how much a page is wider than its window, and what is to blame.
@@ -65,8 +88,9 @@ const overflow = `(() => {
 func TestEveryPageIsAccessibleAndFits(t *testing.T) {
 	h := open(t)
 	ids := h.busy()
+	h.trouble(ids)
 	for _, width := range []int64{1440, 390} {
-		for _, as := range []string{"sup1", "assoc1", "mgr1", "aud1"} {
+		for _, as := range []string{"sup1", "assoc1", "mgr1", "aud1", "admin1"} {
 			t.Run(as+map[int64]string{390: " on a phone", 1440: ""}[width], func(t *testing.T) {
 				hh := &house{h.Floor, t, h.base}
 				w := hh.window(as, "/help", browser.Look{Width: width, Height: 844})
@@ -82,8 +106,13 @@ func TestEveryPageIsAccessibleAndFits(t *testing.T) {
 					w.Go(path)
 					if v.opened != "" {
 						w.Click(v.opened)
-						w.Is("dialog[open], :popover-open")
+						w.Is(cmp.Or(v.shows, "dialog[open], :popover-open"))
 					}
+					var status int
+					if w.Eval("performance.getEntriesByType('navigation')[0].responseStatus", &status); status != http.StatusOK && path != "/nowhere" {
+						t.Errorf("%s answers %d", v.path, status)
+					}
+					w.Still()
 					var wide string
 					w.Eval(overflow, &wide)
 					if wide != "" {
@@ -102,6 +131,28 @@ func TestEveryPageIsAccessibleAndFits(t *testing.T) {
 	}
 }
 
+// A page that no visit looks at is seen by nobody who cannot see.
+func TestNoPageIsForgotten(t *testing.T) {
+	visited, mux := map[string]bool{}, http.NewServeMux()
+	for _, pattern := range desk.Pages() {
+		mux.Handle(pattern, http.NotFoundHandler())
+	}
+	for _, v := range visits {
+		method := http.MethodGet
+		if v.posted {
+			method = http.MethodPost
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, strings.NewReplacer("{", "", "}", "").Replace(v.path), nil)
+		require.NoError(t, err)
+		_, pattern := mux.Handler(r)
+		visited[pattern] = true
+	}
+	require.Greater(t, len(desk.Pages()), 20)
+	for _, pattern := range desk.Pages() {
+		require.True(t, visited[pattern], "%s is among no visits", pattern)
+	}
+}
+
 // The first page, with everything that it loads, as it comes over the wire.
 func TestTheFirstPageIsUnder150kB(t *testing.T) {
 	h := open(t)
@@ -114,4 +165,34 @@ func TestTheFirstPageIsUnder150kB(t *testing.T) {
 		require.Greater(t, w.Received(), 10_000, path)
 		t.Logf("%s: %d bytes", path, w.Received())
 	}
+}
+
+// late is how many elements do not have the colours yet that they come to have,
+// right after a change of theme.
+const late = `(async () => {
+  const all = [...document.querySelectorAll("*")];
+  const look = () => all.map((e) => { const s = getComputedStyle(e); return s.color + s.backgroundColor + s.borderColor; });
+  let late = 0, changed = 0;
+  for (const theme of ["dark", "light"]) {
+    const before = look();
+    document.documentElement.dataset.theme = theme;
+    const now = look();
+    for (let i = 0; i < 10; i++) await new Promise(requestAnimationFrame);
+    const then = look();
+    late += now.filter((c, i) => c !== then[i]).length;
+    changed += before.filter((c, i) => c !== then[i]).length;
+  }
+  return {late, changed};
+})()`
+
+// A theme is there at once: nothing of it lags behind.
+func TestAThemeIsThereAtOnce(t *testing.T) {
+	h := open(t)
+	h.busy()
+	w := h.window("mgr1", "/board", browser.Look{})
+	w.Is(".bcard")
+	var found struct{ Late, Changed int }
+	w.Eval(late, &found)
+	require.Zero(t, found.Late)
+	require.Greater(t, found.Changed, 200)
 }

@@ -16,7 +16,8 @@ import (
 	"ringback/desk/browser"
 )
 
-// pictures are the main pages, as docs/desk.md shows them.
+// pictures are the main pages, as docs/desk.md shows them; opened is clicked, or
+// with a # scrolled to.
 var pictures = []struct{ name, as, path, opened string }{
 	{"work", "sup1", "/", ""},
 	{"board", "mgr1", "/board", ""},
@@ -31,7 +32,15 @@ var pictures = []struct{ name, as, path, opened string }{
 	{"reports", "mgr1", "/reports?days=1", ""},
 	{"policies", "mgr1", "/policies", ""},
 	{"audit", "aud1", "/audit/{reached}", ""},
+	{"outages", "mgr1", "/outages", ""},
+	{"systems", "mgr1", "/systems", ""},
+	{"people", "admin1", "/people", ""},
+	{"person", "admin1", "/people/sup1", ""},
+	{"keys", "admin1", "/people", "#keys-of"},
 }
+
+// troubled is the first picture of a floor on which something is wrong.
+const troubled = "outages"
 
 // TestPictures writes docs/desk/*.png where RINGBACK_PICTURES names a folder;
 // without one it takes the first, to see that they can be taken.
@@ -44,6 +53,9 @@ func TestPictures(t *testing.T) {
 	h := open(t)
 	ids := h.busy()
 	for _, p := range wanted {
+		if p.name == troubled {
+			h.trouble(ids)
+		}
 		path := p.path
 		for name, id := range ids {
 			path = strings.ReplaceAll(path, "{"+name+"}", id)
@@ -55,15 +67,17 @@ func TestPictures(t *testing.T) {
 			{"", browser.Look{Width: 1440, Height: 900}}, {"-dark", browser.Look{Width: 1440, Height: 900, Dark: true}},
 			{"-phone", browser.Look{Width: 390, Height: 780}}, {"-phone-dark", browser.Look{Width: 390, Height: 780, Dark: true}},
 		} {
-			if look.suffix == "-phone-dark" && !slices.Contains([]string{"work", "board", "callback", "new", "reports"}, p.name) {
+			if look.suffix == "-phone-dark" && !slices.Contains([]string{"work", "board", "callback", "new", "reports", "outages", "systems", "people", "person"}, p.name) {
 				continue
 			}
 			w := h.window(p.as, path, look.Look)
-			if p.opened != "" {
+			if strings.HasPrefix(p.opened, "#") {
+				w.Eval("document.querySelector('"+p.opened+"').scrollIntoView()", nil)
+			} else if p.opened != "" {
 				w.Click(p.opened)
 				w.Is("dialog[open]")
 			}
-			w.Eval("document.fonts.ready.then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0)))))", nil)
+			w.Still()
 			require.NoError(t, os.WriteFile(filepath.Join(folder, p.name+look.suffix+".png"), small(t, w.Screenshot()), 0o600))
 		}
 	}

@@ -3,6 +3,7 @@ package floor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,6 +25,14 @@ type Engine struct {
 	mu   sync.Mutex
 	runs map[string]*run
 	away bool
+	// outages are those that callbacks are told of.
+	outages []*outage
+}
+
+// outage is one that goes on, or whose end is still to be told.
+type outage struct {
+	contract.OutageInput
+	ended *contract.OutageEnd
 }
 
 type run struct {
@@ -231,6 +240,9 @@ func (e *Engine) advance(ctx context.Context, s *store.Store) error {
 	if e.away {
 		return nil
 	}
+	if err := e.tellOutages(ctx, s); err != nil {
+		return err
+	}
 	for id, r := range e.runs {
 		if next, set := r.state.Next(); set && next.Reached(callback.At(e.now())) {
 			if events := r.state.Advance(r.policy, e.now(), r.policy.Calendar); len(events) > 0 {
@@ -273,20 +285,94 @@ func (e *Engine) Redeliver(context.Context, string, contract.Delivery) error {
 	return api.ErrEngineAway
 }
 
-// BeginOutage implements api.Engine. No callback hears of it: there are no workflows here.
-func (e *Engine) BeginOutage(context.Context, contract.OutageInput) error {
-	err := e.enter()
-	if err == nil {
-		e.mu.Unlock()
+// Owe lets something be owed: the last event of a callback could not be brought
+// to a destination.
+func (e *Engine) Owe(id, destination, code string) (seq int64, of callback.EventType, err error) {
+	if err := e.enter(); err != nil {
+		return 0, "", err
 	}
-	return err
+	defer e.mu.Unlock()
+	r := e.runs[id]
+	if r == nil {
+		return 0, "", api.ErrNoWorkflow
+	}
+	last := r.events[len(r.events)-1]
+	r.events = append(r.events, r.state.Owe(r.policy, destination, code, last.Seq, e.now(), r.policy.Calendar)...)
+	r.owed = true
+	return last.Seq, last.Fact.Type(), nil
+}
+
+// BeginOutage implements api.Engine.
+func (e *Engine) BeginOutage(_ context.Context, in contract.OutageInput) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	if e.outage(in.ID) == nil {
+		e.outages = append(e.outages, &outage{OutageInput: in})
+	}
+	return nil
 }
 
 // EndOutage implements api.Engine.
-func (e *Engine) EndOutage(_ context.Context, _ string, _ contract.OutageInput, end contract.OutageEnd) (contract.OutageState, error) {
+func (e *Engine) EndOutage(_ context.Context, _ string, in contract.OutageInput, end contract.OutageEnd) (contract.OutageState, error) {
 	if err := e.enter(); err != nil {
 		return contract.OutageState{}, err
 	}
 	defer e.mu.Unlock()
+	if o := e.outage(in.ID); o != nil {
+		o.ended = &end
+	}
 	return contract.OutageState{Ended: &end}, nil
+}
+
+func (e *Engine) outage(id string) *outage {
+	for _, o := range e.outages {
+		if o.ID == id {
+			return o
+		}
+	}
+	return nil
+}
+
+// tellOutages links callbacks to what goes on, and lets go on what was linked to
+// what is over.
+func (e *Engine) tellOutages(ctx context.Context, s *store.Store) error {
+	for _, o := range slices.Clone(e.outages) {
+		var ids []string
+		var err error
+		if o.ended != nil {
+			ids, err = s.Linked(ctx, o.ID, "", len(e.runs)+1)
+		} else {
+			declared, missing := s.Outage(ctx, o.ID)
+			if errors.Is(missing, book.ErrNotFound) {
+				continue
+			}
+			if err = missing; err == nil {
+				ids, err = s.Affected(ctx, declared, "", len(e.runs)+1)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			r := e.runs[id]
+			if r == nil || r.owed {
+				continue // at the next tick
+			}
+			var events []callback.Event
+			if o.ended != nil {
+				events = r.state.OutageEnded(r.policy, callback.OutageNews{Outage: o.ID, By: o.ended.By}, e.now(), r.policy.Calendar)
+			} else {
+				events = r.state.OutageBegan(r.policy, callback.OutageNews{Outage: o.ID, By: o.By}, e.now(), r.policy.Calendar)
+			}
+			if len(events) > 0 {
+				r.events, r.owed = append(r.events, events...), true
+			}
+		}
+		if o.ended != nil && len(ids) == 0 {
+			e.outages = slices.DeleteFunc(e.outages, func(x *outage) bool { return x == o })
+		}
+	}
+	return nil
 }

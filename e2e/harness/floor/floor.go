@@ -20,8 +20,10 @@ import (
 
 	"ringback/api"
 	"ringback/book"
+	"ringback/callback"
 	"ringback/config"
 	"ringback/desk"
+	"ringback/identity"
 	"ringback/serve"
 	"ringback/store"
 )
@@ -53,6 +55,9 @@ type Options struct {
 	Engine *Engine
 	// Shift is by how much the clock is moved from the beginning.
 	Shift time.Duration
+	// SignIn makes the real sign-in, on the floor's own database; nil: whoever asks
+	// is taken at their word.
+	SignIn func(*store.Store) (*identity.SignIn, error)
 	// Change alters the options of the API before it is made.
 	Change func(*api.Options)
 }
@@ -80,15 +85,25 @@ func Open(ctx context.Context, o Options) (*Floor, error) {
 		f.Engine = &Engine{runs: map[string]*run{}}
 	}
 	f.Engine.tell(f.Now)
+	var sessions api.Sessions = f
+	var signInPages http.Handler
+	if o.SignIn != nil {
+		real, err := o.SignIn(f.Store)
+		if err != nil {
+			return nil, errors.Join(err, f.Store.Close())
+		}
+		sessions, signInPages = real, real.Handler()
+	}
 	options := api.Options{
-		Book: f.Store, Engine: f.Engine, Auditor: auditor{}, Drafts: serve.Drafts(f.Config), DevTokens: true, Listen: "127.0.0.1:0", Sessions: f,
-		Config: api.Config{Organization: f.Config.Organization, Policies: f.Config.Policies, Tiers: f.Config.Tiers},
+		Book: f.Store, Engine: f.Engine, Auditor: auditor{}, Drafts: serve.Drafts(f.Config), DevTokens: true, Listen: "127.0.0.1:0", Sessions: sessions,
+		SignIn: signInPages,
+		Config: api.Config{Organization: f.Config.Organization, Policies: f.Config.Policies, Tiers: f.Config.Tiers, Calendars: f.Config.Calendars},
 		Logger: o.Logger, Now: f.Now, TemporalUI: "http://127.0.0.1:8233/namespaces/ringback/workflows",
 		Limits: api.Limits{Backlog: 4096},
 	}
 	options.Pages, err = desk.New(desk.Options{
 		API:      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.api.Handler().ServeHTTP(w, r) }),
-		Sessions: f, Organization: f.Config.Organization, Logger: o.Logger, Now: f.Now,
+		Sessions: sessions, Organization: f.Config.Organization, Logger: o.Logger, Now: f.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, f.Store.Close())
@@ -99,10 +114,13 @@ func Open(ctx context.Context, o Options) (*Floor, error) {
 	if f.api, err = api.New(options); err != nil {
 		return nil, errors.Join(err, f.Store.Close())
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/sign-in", signIn)
-	mux.Handle("/", f.api.Handler())
-	f.Handler = mux
+	f.Handler = f.api.Handler()
+	if o.SignIn == nil {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/sign-in", signIn)
+		mux.Handle("/", f.api.Handler())
+		f.Handler = mux
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f.stop = stop
 	go f.run(running)
@@ -262,6 +280,23 @@ func (f *Floor) Promise(ctx context.Context, by string, change ...func(map[strin
 	var made api.Callback
 	err := f.Do(ctx, by, http.MethodPost, "/v1/callbacks", body, &made)
 	return made.ID, err
+}
+
+// Owe lets something be owed: the last event of a callback could not be brought
+// to another system.
+func (f *Floor) Owe(ctx context.Context, id, destination, code string) error {
+	seq, of, err := f.Engine.Owe(id, destination, code)
+	if err != nil {
+		return err
+	}
+	now := callback.At(f.Now())
+	if err := f.Store.NoteDelivery(ctx, book.Delivery{
+		OperationID: book.OperationID(id, destination, seq), Destination: destination, CallbackID: id, Seq: seq, Type: of,
+		State: book.DeliveryOwed, Code: code, TriedAt: now, NextAt: now.Plus(callback.Duration(5 * time.Minute)),
+	}); err != nil {
+		return err
+	}
+	return f.Engine.advance(ctx, f.Store)
 }
 
 // auditor knows nothing of histories: there are none without Temporal.
