@@ -591,6 +591,18 @@ func TestDialogsOfferWhatIsAllowed(t *testing.T) {
 	require.Contains(t, h.page("sup1", "/callbacks/"+unreached).body, `value="unreachable" required>`)
 }
 
+// Nobody calls next where nothing happens any more.
+func TestWhatIsClosedHasNoNextCall(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	ids := h.busy()
+	for name, closed := range map[string]bool{"reached": false, "completed": true, "cancelled": true} {
+		body := h.page("mgr1", "/callbacks/"+ids[name]).body
+		require.Equal(t, closed, strings.Contains(body, "<dt>Had it last</dt>"), name)
+		require.Equal(t, !closed, strings.Contains(body, "<dt>Calls next</dt>"), name)
+	}
+}
+
 // My work: the most urgent first, and one next step.
 func TestMyWorkIsInOrderOfPromise(t *testing.T) {
 	t.Parallel()
