@@ -112,6 +112,8 @@ func stack() string {
 func (a *API) logRequest(c *gin.Context, t *trail, route string, status int, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
+	case errors.Is(c.Request.Context().Err(), context.Canceled):
+		// Whoever asked has gone away: nothing is wrong here.
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	case inside(c.Request.Context()):

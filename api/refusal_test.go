@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -406,6 +407,26 @@ func TestRequestIDs(t *testing.T) {
 	require.Len(t, ask("with spaces"), 36)
 	require.Len(t, ask(strings.Repeat("a", 129)), 36)
 	require.Contains(t, d.log.String(), `"request_id":"from-a-proxy:7"`)
+}
+
+// Browsers give up requests all day: that is no error of the desk's.
+func TestWhoeverGoesAwayIsNoError(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ask := func(ctx context.Context) {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/callbacks", http.NoBody)
+		r.Header.Set("Authorization", "Bearer dev:sup1")
+		d.http.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	ask(gone)
+	require.Contains(t, d.log.String(), `"level":"INFO","msg":"refused"`)
+	require.NotContains(t, d.log.String(), `"level":"ERROR"`)
+
+	d.book.away = true
+	ask(t.Context())
+	require.Contains(t, d.log.String(), `"level":"ERROR","msg":"refused"`)
 }
 
 func TestStrictBodies(t *testing.T) {
