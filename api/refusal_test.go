@@ -414,14 +414,14 @@ func TestWhoeverGoesAwayIsNoError(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	ask := func(ctx context.Context) {
-		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/callbacks", http.NoBody)
-		r.Header.Set("Authorization", "Bearer dev:sup1")
-		d.http.ServeHTTP(httptest.NewRecorder(), r)
+		r := call{method: "GET", path: "/v1/callbacks", as: "sup1"}.request(t)
+		d.http.ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	ask(gone)
 	require.Contains(t, d.log.String(), `"level":"INFO","msg":"refused"`)
+	require.Contains(t, d.log.String(), `"status":503`)
 	require.NotContains(t, d.log.String(), `"level":"ERROR"`)
 
 	d.book.away = true
