@@ -178,11 +178,12 @@ func (d *Delivery) Redeliver(ctx context.Context, in contract.Delivery) error {
 	return d.try(ctx, in, delivery)
 }
 
-// beatEvery is how often a delivery shows that it lives.
+// beatEvery is how often an activity shows that it lives.
 const beatEvery = 5 * time.Second
 
-// beating shows the engine that this process lives, until it is stopped.
-func beating(ctx context.Context) (stop func()) {
+// beating shows the engine that this process lives, and how far it has come,
+// until it is stopped.
+func beating(ctx context.Context, progress ...func() any) (stop func()) {
 	stopped := make(chan struct{})
 	var beats sync.WaitGroup
 	beats.Go(func() {
@@ -191,7 +192,11 @@ func beating(ctx context.Context) (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				activity.RecordHeartbeat(ctx)
+				details := make([]any, len(progress))
+				for i, so := range progress {
+					details[i] = so()
+				}
+				activity.RecordHeartbeat(ctx, details...)
 			case <-stopped:
 				return
 			}

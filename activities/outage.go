@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -72,6 +73,7 @@ func (o *Outages) look() time.Duration {
 // look for new ones until it is over. It takes up where its last heartbeat was.
 func (o *Outages) TellBeginning(ctx context.Context, in contract.OutageTelling) error {
 	t := o.telling(ctx, contract.SignalOutageBegan, in)
+	defer beating(ctx, t.after.Load)() // a busy engine may take long to take one batch
 	for {
 		outage, err := o.Book.Outage(ctx, in.ID)
 		if errors.Is(err, book.ErrNotFound) {
@@ -98,6 +100,7 @@ func (o *Outages) TellBeginning(ctx context.Context, in contract.OutageTelling) 
 // returns when none is, and nobody can be any more.
 func (o *Outages) TellEnd(ctx context.Context, in contract.OutageTelling) error {
 	t := o.telling(ctx, contract.SignalOutageEnded, in)
+	defer beating(ctx, t.after.Load)() // a busy engine may take long to take one batch
 	began := o.now()
 	if outage, err := o.Book.Outage(ctx, in.ID); err == nil && !outage.EndedAt.IsZero() {
 		began = outage.EndedAt.Time
@@ -132,7 +135,7 @@ type telling struct {
 	signal string
 	news   callback.OutageNews
 	// after is the last callback of the batch that was told, for whoever takes it up.
-	after string
+	after atomic.Value // string
 	told  map[string]time.Time
 }
 
@@ -140,11 +143,13 @@ func (o *Outages) telling(ctx context.Context, signal string, in contract.Outage
 	t := &telling{
 		Outages: o, signal: signal, news: callback.OutageNews{Outage: in.ID, By: in.By}, told: map[string]time.Time{},
 	}
+	after := ""
 	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &t.after); err != nil {
-			t.after = ""
+		if err := activity.GetHeartbeatDetails(ctx, &after); err != nil {
+			after = "" // from the beginning: to be told twice changes nothing
 		}
 	}
+	t.after.Store(after)
 	return t
 }
 
@@ -152,21 +157,20 @@ func (o *Outages) telling(ctx context.Context, signal string, in contract.Outage
 // anybody was.
 func (t *telling) pass(ctx context.Context, list func(ctx context.Context, after string) ([]string, error)) (found bool, err error) {
 	for {
-		ids, err := list(ctx, t.after)
+		ids, err := list(ctx, t.after.Load().(string))
 		if err != nil {
 			return found, err
 		}
 		if len(ids) == 0 {
-			t.after = ""
-			activity.RecordHeartbeat(ctx, t.after)
+			t.after.Store("")
 			return found, nil
 		}
 		found = true
 		if err := t.tell(ctx, ids); err != nil {
 			return found, err
 		}
-		t.after = ids[len(ids)-1]
-		activity.RecordHeartbeat(ctx, t.after)
+		t.after.Store(ids[len(ids)-1])
+		activity.RecordHeartbeat(ctx, t.after.Load())
 	}
 }
 
@@ -180,7 +184,6 @@ func (t *telling) tell(ctx context.Context, ids []string) error {
 		}
 		t.told[id] = now
 		group.Go(func() error {
-			activity.RecordHeartbeat(ctx, t.after)
 			err := t.Engine.SignalWorkflow(ctx, contract.WorkflowID(id), "", t.signal, t.news)
 			var gone *serviceerror.NotFound
 			if errors.As(err, &gone) {
@@ -203,6 +206,6 @@ func (t *telling) tell(ctx context.Context, ids []string) error {
 
 // wait waits, and shows that it lives; false: it is called off.
 func (t *telling) wait(ctx context.Context, d time.Duration) bool {
-	activity.RecordHeartbeat(ctx, t.after)
+	activity.RecordHeartbeat(ctx, t.after.Load())
 	return pause(ctx, d)
 }

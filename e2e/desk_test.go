@@ -271,7 +271,7 @@ func (d *desk) changed(so func() bool) {
 // sweepers do later.
 func (d *desk) eventually(what string, so func() bool) {
 	d.t.Helper()
-	require.Eventually(d.t, so, 2*time.Minute, 50*time.Millisecond, what)
+	require.Eventually(d.t, so, 5*time.Minute, 50*time.Millisecond, what)
 }
 
 // command runs ringback-dev with arguments on the desk's data.

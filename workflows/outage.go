@@ -20,7 +20,7 @@ const (
 	// tellingTakes bounds one telling; it is begun again after that.
 	tellingTakes = 24 * time.Hour
 	// tellingBeats is how soon a telling whose worker has died is taken up by another.
-	tellingBeats = 10 * time.Second
+	tellingBeats = 20 * time.Second
 )
 
 // Outage is the life of one outage, from when it was declared until everybody
