@@ -234,7 +234,7 @@ func (b *bed) punctuality(ctx context.Context, p plan, r *report) error {
 
 // stampede lets many promises fall due at one instant.
 func (b *bed) stampede(ctx context.Context, p plan, r *report) error {
-	instant := time.Now().Add(time.Duration(p.AtOnce)*40*time.Millisecond + 5*time.Second)
+	instant := time.Now().Add(time.Duration(p.AtOnce)*20*time.Millisecond + 10*time.Second)
 	progress("promising %d for one instant, %s from now", p.AtOnce, time.Until(instant).Round(time.Second))
 	err := b.promise(ctx, p.AtOnce, 32, func(int) *callback.Policy { return b.dueIn("stampede", time.Until(instant)) })
 	if err != nil {
