@@ -90,7 +90,7 @@ func (o *Outages) TellBeginning(ctx context.Context, in contract.OutageTelling) 
 		}); err != nil {
 			return err
 		}
-		if !t.wait(ctx, o.look()) {
+		if !pause(ctx, o.look()) {
 			return ctx.Err()
 		}
 	}
@@ -115,7 +115,7 @@ func (o *Outages) TellEnd(ctx context.Context, in contract.OutageTelling) error 
 		if !found && o.now().Sub(began) >= lateComers {
 			return nil
 		}
-		if !t.wait(ctx, o.look()) {
+		if !pause(ctx, o.look()) {
 			return ctx.Err()
 		}
 	}
@@ -202,10 +202,4 @@ func (t *telling) tell(ctx context.Context, ids []string) error {
 		}
 	}
 	return err
-}
-
-// wait waits, and shows that it lives; false: it is called off.
-func (t *telling) wait(ctx context.Context, d time.Duration) bool {
-	activity.RecordHeartbeat(ctx, t.after.Load())
-	return pause(ctx, d)
 }

@@ -216,11 +216,7 @@ func (w *recorded) answer() (*answer, error) {
 	if err := json.Unmarshal(w.body.Bytes(), &p); err != nil || kinds[callback.Code(p.Code)].status != w.status {
 		return nil, fmt.Errorf("a connector answered %d without a problem", w.status)
 	}
-	f := &callback.Fault{Code: callback.Code(p.Code), Rule: callback.Rule(deref(p.Rule)), Detail: p.Detail, Existing: deref(p.Existing), Holder: deref(p.Holder)}
-	for _, e := range p.Errors {
-		f.Errors = append(f.Errors, callback.FieldError{Path: e.Path, Message: e.Message})
-	}
-	return nil, f
+	return nil, p.Fault()
 }
 
 func messageOf(m book.Message) KeptMessage {

@@ -76,6 +76,17 @@ type Problem struct {
 	Holder   *string      `json:"holder" doc:"who has the callback (code already_claimed)"`
 }
 
+// Fault is the refusal that a problem tells of.
+func (p *Problem) Fault() *callback.Fault {
+	f := &callback.Fault{
+		Code: callback.Code(p.Code), Rule: callback.Rule(deref(p.Rule)), Detail: p.Detail, Existing: deref(p.Existing), Holder: deref(p.Holder),
+	}
+	for _, e := range p.Errors {
+		f.Errors = append(f.Errors, callback.FieldError{Path: e.Path, Message: e.Message})
+	}
+	return f
+}
+
 // FieldError is one wrong member of a request.
 type FieldError struct {
 	Path    string `json:"path" doc:"the member, dotted; a query parameter or header by its name" example:"customer.phone"`

@@ -110,23 +110,11 @@ func (r *recorder) refusal() error {
 	if err := json.Unmarshal(r.body.Bytes(), &p); err != nil || p.Code == "" {
 		return fmt.Errorf("the desk answered with the status %d", r.status)
 	}
-	f := &callback.Fault{
-		Code: callback.Code(p.Code), Rule: callback.Rule(text(p.Rule)), Detail: p.Detail, Existing: text(p.Existing), Holder: text(p.Holder),
-	}
-	for _, e := range p.Errors {
-		f.Errors = append(f.Errors, callback.FieldError{Path: e.Path, Message: e.Message})
-	}
+	f := p.Fault()
 	if r.status >= http.StatusInternalServerError || r.status == http.StatusTooManyRequests {
 		return errors.New(f.Error())
 	}
 	return f
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // pageSize is how many callbacks are read at once.
