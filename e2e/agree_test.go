@@ -680,6 +680,15 @@ func (d *day) settles(rows map[string]*row) {
 	}
 }
 
+// mailsAgain has the first mail to a domain arrive under another id as well.
+func (s *sides) mailsAgain(domain string) {
+	i := slices.IndexFunc(s.mails, func(m smtpfake.Mail) bool { return strings.HasSuffix(m.To[0], domain) })
+	m := s.mails[i]
+	m.Header = m.Header.Copy()
+	m.Header.Set("Message-Id", "<another@desk.example>")
+	s.mails = append(s.mails, m)
+}
+
 // canDisagree: a comparison that finds nothing proves something only if it finds what is there.
 func (s *sides) canDisagree(t *testing.T) {
 	t.Helper()
@@ -735,25 +744,13 @@ func (s *sides) canDisagree(t *testing.T) {
 		"a hook's event is doubled":  func(c *sides) { c.hooks = append(c.hooks, c.hooks[0]) },
 		"a hook's are out of order":  func(c *sides) { slices.Reverse(c.hooks) },
 		"mails are lost":             func(c *sides) { c.mails = c.mails[len(c.mails)/2:] },
-		"a notice comes twice": func(c *sides) {
-			i := slices.IndexFunc(c.mails, func(m smtpfake.Mail) bool { return strings.HasSuffix(m.To[0], "@desk.example") })
-			m := c.mails[i]
-			m.Header = m.Header.Copy()
-			m.Header.Set("Message-Id", "<another@desk.example>")
-			c.mails = append(c.mails, m)
-		},
-		"an answer comes twice": func(c *sides) {
-			i := slices.IndexFunc(c.mails, func(m smtpfake.Mail) bool { return strings.HasSuffix(m.To[0], "@customer.example") })
-			m := c.mails[i]
-			m.Header = m.Header.Copy()
-			m.Header.Set("Message-Id", "<another@desk.example>")
-			c.mails = append(c.mails, m)
-		},
-		"a letter is not seen":   func(c *sides) { c.letters[0].Flags = nil },
-		"a letter is lost":       func(c *sides) { c.letters = c.letters[1:] },
-		"a callback is lost":     func(c *sides) { delete(c.rows, s.inOrder()[0].id) },
-		"a callback too many":    func(c *sides) { r := *s.inOrder()[0]; r.id = "0193a0c0-0000-7000-8000-000000000001"; c.rows[r.id] = &r },
-		"an event is not theirs": func(c *sides) { c.hooks[0].Event = object{} },
+		"a notice comes twice":       func(c *sides) { c.mailsAgain("@desk.example") },
+		"an answer comes twice":      func(c *sides) { c.mailsAgain("@customer.example") },
+		"a letter is not seen":       func(c *sides) { c.letters[0].Flags = nil },
+		"a letter is lost":           func(c *sides) { c.letters = c.letters[1:] },
+		"a callback is lost":         func(c *sides) { delete(c.rows, s.inOrder()[0].id) },
+		"a callback too many":        func(c *sides) { r := *s.inOrder()[0]; r.id = "0193a0c0-0000-7000-8000-000000000001"; c.rows[r.id] = &r },
+		"an event is not theirs":     func(c *sides) { c.hooks[0].Event = object{} },
 	} {
 		c := *s
 		c.rows, c.tickets, c.notes, c.standing, c.dropped = maps.Clone(s.rows), maps.Clone(s.tickets), maps.Clone(s.notes), maps.Clone(s.standing), maps.Clone(s.dropped)

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +32,6 @@ import (
 	"ringback/connectors/smtp/smtpfake"
 	"ringback/connectors/webhook/webhookfake"
 	"ringback/connectors/zohodesk/zohodeskfake"
-	"ringback/engine/embedded/freeport"
 )
 
 // A day of traffic with every system around the desk, each of which fails at one call in twenty. At its end both sides
@@ -109,29 +107,17 @@ policies:
 
 func openDay(t *testing.T) *day {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a whole system takes seconds")
-	}
 	d := &day{
-		desk: desk{t: t, data: filepath.Join(t.TempDir(), "data"), config: filepath.Join(t.TempDir(), "ringback.yaml")},
-		drop: filepath.Join(t.TempDir(), "exceptions"), faults: map[string]*connectortest.Faults{}, began: time.Now(), room: make(chan struct{}, atOnce),
+		desk: placed(t), drop: filepath.Join(t.TempDir(), "exceptions"), faults: map[string]*connectortest.Faults{}, began: time.Now(),
+		room: make(chan struct{}, atOnce),
 	}
-	ports, err := freeport.Take(t.Context(), 0, 0)
-	require.NoError(t, err)
-	for _, p := range ports {
-		d.ports = append(d.ports, fmt.Sprint(p))
-	}
-	d.base = "http://127.0.0.1:" + d.ports[0]
 	yaml := d.staffed() + d.around()
 	require.NoError(t, os.MkdirAll(d.drop, 0o700))
-	require.NoError(t, os.WriteFile(d.config, []byte(yaml), 0o600))
+	d.configure(yaml)
 	d.start()
-	t.Cleanup(func() {
-		if t.Failed() {
-			said := d.running.Output()
-			t.Logf("the desk said:\n%s", said[max(0, len(said)-20000):])
-		}
-		require.NoError(t, d.running.End(syscall.SIGTERM))
+	d.endsWithItsTest(func() string {
+		said := d.output()
+		return said[max(0, len(said)-20000):]
 	})
 	return d
 }

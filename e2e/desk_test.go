@@ -83,25 +83,45 @@ type desk struct {
 // TATs are as given.
 func openDesk(t *testing.T, tat time.Duration) *desk {
 	t.Helper()
+	d := placed(t)
+	d.configure(strings.ReplaceAll(deskYAML, "@TAT@", tat.String()))
+	d.start()
+	d.endsWithItsTest(d.output)
+	return &d
+}
+
+// placed is a desk that has ports and an empty folder, and was not started yet.
+func placed(t *testing.T) desk {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a whole system takes seconds")
 	}
 	ports, err := freeport.Take(t.Context(), 0, 0)
 	require.NoError(t, err)
-	d := &desk{t: t, data: filepath.Join(t.TempDir(), "data"), config: filepath.Join(t.TempDir(), "ringback.yaml")}
-	for _, p := range ports {
-		d.ports = append(d.ports, fmt.Sprint(p))
+	folder := t.TempDir()
+	return desk{
+		t: t, data: filepath.Join(folder, "data"), config: filepath.Join(folder, "ringback.yaml"),
+		ports: []string{fmt.Sprint(ports[0]), fmt.Sprint(ports[1])}, base: fmt.Sprintf("http://127.0.0.1:%d", ports[0]),
 	}
-	d.base = "http://127.0.0.1:" + d.ports[0]
-	require.NoError(t, os.WriteFile(d.config, []byte(strings.ReplaceAll(deskYAML, "@TAT@", tat.String())), 0o600))
-	d.start()
+}
+
+func (d *desk) configure(yaml string) {
+	d.t.Helper()
+	require.NoError(d.t, os.WriteFile(d.config, []byte(yaml), 0o600))
+}
+
+// output is what the running program has written.
+func (d *desk) output() string { return d.running.Output() }
+
+// endsWithItsTest asks the desk to end when its test does, and tells what it said if that failed.
+func (d *desk) endsWithItsTest(said func() string) {
+	t := d.t
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the desk said:\n%s", d.running.Output())
+			t.Logf("the desk said:\n%s", said())
 		}
 		require.NoError(t, d.running.End(syscall.SIGTERM))
 	})
-	return d
 }
 
 const deskYAML = `

@@ -8,12 +8,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +19,6 @@ import (
 
 	"ringback/callback"
 	"ringback/e2e/harness/process"
-	"ringback/engine/embedded/freeport"
 )
 
 // vendor is another system, over real HTTP: it takes operations once, and is shaky.
@@ -119,25 +116,11 @@ type outward struct {
 
 func openOutward(t *testing.T, v *vendor, yaml string, types ...string) *outward {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a whole system takes seconds")
-	}
-	ports, err := freeport.Take(t.Context(), 0, 0)
-	require.NoError(t, err)
-	d := &outward{desk: desk{t: t, data: filepath.Join(t.TempDir(), "data"), config: filepath.Join(t.TempDir(), "ringback.yaml")}, vendor: v, types: types}
-	for _, p := range ports {
-		d.ports = append(d.ports, fmt.Sprint(p))
-	}
-	d.base = "http://127.0.0.1:" + d.ports[0]
+	d := &outward{desk: placed(t), vendor: v, types: types}
 	require.NoError(t, os.MkdirAll(d.data, 0o700))
-	require.NoError(t, os.WriteFile(d.config, []byte(yaml), 0o600))
+	d.configure(yaml)
 	d.start()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the desk said:\n%s", d.running.Output())
-		}
-		require.NoError(t, d.running.End(syscall.SIGTERM))
-	})
+	d.endsWithItsTest(d.output)
 	return d
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,7 +29,6 @@ import (
 	"ringback/connectors/webhook/webhookfake"
 	"ringback/connectors/zohodesk/zohodeskfake"
 	"ringback/e2e/harness/process"
-	"ringback/engine/embedded/freeport"
 )
 
 // The story of each procedure as the system sees it in which it is worked: the real program with every connector of CONTRACT
@@ -185,28 +182,18 @@ connectors:
 
 func openStories(t *testing.T) *stories {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a whole system takes seconds")
-	}
-	ports, err := freeport.Take(t.Context(), 0, 0)
-	require.NoError(t, err)
-	folder := t.TempDir()
 	s := &stories{
-		desk:      desk{t: t, data: filepath.Join(folder, "data"), config: filepath.Join(folder, "ringback.yaml")},
+		desk:      placed(t),
 		freshdesk: freshdeskfake.New("secret-api-key", time.Now),
 		zoho:      zohodeskfake.New(zohoAccount, time.Now, "2001", "2002"),
 		bench:     servicebenchfake.Serve(t, time.Now),
 		inbox:     mailboxfake.Serve(t, mailboxfake.Options{}),
 		post:      smtpfake.Serve(t, smtpfake.Options{}),
 		hook:      webhookfake.Serve(t, time.Now),
-		drop:      filepath.Join(folder, "exceptions"),
+		drop:      filepath.Join(t.TempDir(), "exceptions"),
 		said:      &strings.Builder{},
 	}
 	s.root = s
-	for _, p := range ports {
-		s.ports = append(s.ports, fmt.Sprint(p))
-	}
-	s.base = "http://127.0.0.1:" + s.ports[0]
 	s.env = map[string]string{
 		"FRESHDESK_API_KEY": "secret-api-key", "FRESHDESK_WEBHOOK_TOKEN": freshdeskToken,
 		"ZOHO_CLIENT_ID": zohoAccount.ClientID, "ZOHO_CLIENT_SECRET": zohoAccount.ClientSecret, "ZOHO_REFRESH_TOKEN": zohoAccount.RefreshToken,
@@ -220,6 +207,7 @@ func openStories(t *testing.T) *stories {
 	for _, agent := range []int64{1001, 1101, 1102, 1201} {
 		s.freshdesk.AddAgent(agent, "Some agent")
 	}
+	var err error
 	s.oneview, err = oneviewfake.New(s.env["ONEVIEW_SECRET"], time.Now)
 	require.NoError(t, err)
 	serve := func(h http.Handler) string {
@@ -235,18 +223,8 @@ func openStories(t *testing.T) *stories {
 	).Replace(storiesYAML))
 	s.freshdesk.Hook(s.base+"/v1/inbound/freshdesk", freshdeskToken, http.DefaultClient)
 	s.start()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the desk said:\n%s\n%s", s.said, s.running.Output())
-		}
-		require.NoError(t, s.running.End(syscall.SIGTERM))
-	})
+	s.endsWithItsTest(func() string { return s.said.String() + "\n" + s.output() })
 	return s
-}
-
-func (s *stories) configure(yaml string) {
-	s.t.Helper()
-	require.NoError(s.t, os.WriteFile(s.config, []byte(yaml), 0o600))
 }
 
 // start starts the program with the secrets in its environment.
