@@ -160,7 +160,7 @@ func TestR27_WorkerKilledUnderLoad(t *testing.T) {
 }
 
 func TestR27_EngineAndDatabaseAway(t *testing.T) {
-	p := openProduction(t, 2*time.Minute)
+	p := openProduction(t, 90*time.Second)
 	claimed, waiting := p.promise("promise"), p.promise("promise")
 	p.must(http.StatusOK, "sup1", "POST", "/v1/callbacks/"+claimed+"/claim", nil)
 	before := p.get(waiting)
