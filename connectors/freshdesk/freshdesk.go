@@ -113,6 +113,7 @@ type Freshdesk struct {
 	queues  map[int64]string
 	tickets wire.Keyed
 	hints   *backlog.Backlog
+	rounds  wire.Rounds
 }
 
 var (

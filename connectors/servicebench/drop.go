@@ -13,6 +13,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"ringback/connectors/wire"
 )
 
 // doneDir is where files are moved to, within the drop directory, with the rows that
@@ -163,7 +166,7 @@ func (c *Connector) rows(ctx context.Context, data []byte) (counts map[Outcome]i
 		if err != nil {
 			return nil, nil, err
 		}
-		done, err := c.takeOrKeep(ctx, one.X, media, body)
+		done, err := c.inTurn(ctx, one.X, body)
 		if err != nil {
 			return nil, nil, fmt.Errorf("row of line %d: %w", one.Line, err)
 		}
@@ -173,6 +176,24 @@ func (c *Connector) rows(ctx context.Context, data []byte) (counts map[Outcome]i
 		bad, err = rejects(header, wrong)
 	}
 	return counts, bad, err
+}
+
+// longest is how long one row may hold up those behind it, and the files.
+const longest = 6 * time.Hour
+
+// inTurn is takeOrKeep for a row that others wait behind: one that fails for hours
+// is kept, and they go on.
+func (c *Connector) inTurn(ctx context.Context, x *Exception, body []byte) (result, error) {
+	key := digest(string(body))
+	done, err := c.takeOrKeep(ctx, x, media, body)
+	if err != nil && c.turns.Spent(ctx, key) {
+		reason := fmt.Sprintf("it could not be taken for %d hours: %s", int(longest.Hours()), wire.Why(err))
+		done, err = result{Outcome: KeptBack, Reason: &reason}, c.keep(ctx, media, body, reason)
+	}
+	if err == nil {
+		c.turns.Over(ctx, key)
+	}
+	return done, err
 }
 
 // readAll reads a file; of one that is too large, one byte more than is allowed.
