@@ -303,6 +303,14 @@ type DrawRequest struct {
 	At    callback.Instant
 }
 
+// Term is how long a connector remembers what is under keys that begin with
+// Prefix: after it was written last, and while it names a callback that is open,
+// or was closed within that time.
+type Term struct {
+	Connector, Prefix string
+	Lasts             callback.Duration
+}
+
 // DrawRecord is a row of the ledger of draws: how its fairness is shown.
 type DrawRecord struct {
 	DrawRequest

@@ -32,7 +32,7 @@ func (r *messageRow) message() book.Message {
 
 // Keep keeps what came in and was not understood. Without an ID it gets one,
 // without an instant it is received now; of a message that is there already only
-// the reason is renewed.
+// the reason is renewed, and it waits again.
 func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	if m.ID == "" {
 		m.ID = uuid.Must(uuid.NewV7()).String()
@@ -45,7 +45,7 @@ func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	}
 	return s.writeOne(ctx, "keep a message", func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO inbound_messages (id, connector, received_at, reason, media, body, tries)
-			VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason`,
+			VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, replayed_at = NULL`,
 			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body).Error
 	})
 }

@@ -404,3 +404,16 @@ func (l *letter) compose(text, hint string, limit int) string {
 	}
 	return strings.TrimSpace(plain.Text(head, limit-len(end)-2) + "\n\n" + end)
 }
+
+// knownFor is how long what is known of messages counts: a reply to a case that was
+// closed longer ago begins one that names none.
+const knownFor = callback.Duration(400 * 24 * time.Hour)
+
+// Terms implements connectors.Forgetful.
+func (c *Connector) Terms() []book.Term {
+	return []book.Term{
+		{Connector: name, Prefix: "mail:", Lasts: knownFor}, {Connector: name, Prefix: "case:", Lasts: knownFor}, c.turns.Term(),
+	}
+}
+
+var _ connectors.Forgetful = (*Connector)(nil)

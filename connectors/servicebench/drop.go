@@ -15,6 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"ringback/book"
+	"ringback/callback"
+	"ringback/connectors"
 	"ringback/connectors/wire"
 )
 
@@ -236,3 +239,22 @@ func exists(root *os.Root, file string) bool {
 	_, err := root.Lstat(file)
 	return err == nil
 }
+
+const (
+	// filesKnown is how long a file that is dropped again is known as a whole; after
+	// that its rows are, one by one.
+	filesKnown = callback.Duration(90 * 24 * time.Hour)
+	// joinedFor is how long exceptions that belong to another one's callback are told
+	// of it after it was closed.
+	joinedFor = callback.Duration(400 * 24 * time.Hour)
+)
+
+// Terms implements connectors.Forgetful. What is known of each exception and job stays:
+// a system may come back to one after any time, and would make a second callback.
+func (c *Connector) Terms() []book.Term {
+	return []book.Term{
+		{Connector: name, Prefix: "file:", Lasts: filesKnown}, {Connector: name, Prefix: "joined:", Lasts: joinedFor}, c.turns.Term(),
+	}
+}
+
+var _ connectors.Forgetful = (*Connector)(nil)

@@ -99,16 +99,16 @@ func (c *Connector) take(ctx context.Context, x *Exception) (result, error) {
 	defer c.locks.Lock(key)()
 	r := register[known]{c.deps.Memory, key}
 	for range rounds {
-		was, number, err := r.load(ctx)
+		was, at, err := r.load(ctx)
 		if err != nil {
 			return result{}, err
 		}
-		next, done, problem, err := c.decide(ctx, x, was, number)
+		next, done, problem, err := c.decide(ctx, x, was, at.number)
 		if err != nil {
 			return result{}, err
 		}
 		if next != was {
-			stored, err := r.store(ctx, number, next)
+			stored, err := r.store(ctx, at, next)
 			if err != nil {
 				return result{}, err
 			}
@@ -292,17 +292,17 @@ func (c *Connector) promised(ctx context.Context, x *Exception, before string) (
 func (c *Connector) takeJob(ctx context.Context, x *Exception) (other, existing string, err error) {
 	r := register[holder]{c.deps.Memory, "job:" + digest(x.Source, x.ServiceJobID, x.ExceptionType)}
 	for range rounds {
-		has, number, err := r.load(ctx)
+		has, at, err := r.load(ctx)
 		if err != nil {
 			return "", "", err
 		}
-		if number > 0 && has.ExceptionID != x.ExceptionID {
+		if at.number > 0 && has.ExceptionID != x.ExceptionID {
 			existing, err := c.busy(ctx, x.Source, has)
 			if err != nil || existing != "" {
 				return has.ExceptionID, existing, err
 			}
 		}
-		stored, err := r.store(ctx, number, holder{ExceptionID: x.ExceptionID, At: callback.At(c.deps.Now())})
+		stored, err := r.store(ctx, at, holder{ExceptionID: x.ExceptionID, At: callback.At(c.deps.Now())})
 		if err != nil || stored {
 			return "", "", err
 		}

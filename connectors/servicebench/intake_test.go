@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -334,6 +335,32 @@ func TestR14_AJobIsFreeAgainWhenItsCallbackIsClosedHere(t *testing.T) {
 	f.tell(servicebenchfake.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1"), Promised)
 	f.tell(first.At(f.clock.Now().Add(time.Second), "Pending"), Updated)
 	require.Len(t, f.desk.All(), 2, "what lags behind makes nothing new")
+}
+
+func TestR14_OnlyTheLastOfWhatWasKnownIsRemembered(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	ctx, now := context.Background(), f.clock.Now()
+	x := servicebenchfake.Raise(1, now)
+	id := f.tell(x, Promised)
+	for n := range 20 {
+		f.tell(x.At(now.Add(time.Duration(n+1)*time.Second), "Pending"), Updated)
+	}
+	require.Equal(t, 1, f.memory.Keys(name, "exception:"))
+	require.Equal(t, 1, f.memory.Keys(name, "job:"))
+
+	// As earlier releases remembered it: each value under a key of its own, and a hint that may be behind.
+	second := servicebenchfake.Raise(2, now)
+	key := "exception:" + digest("servicebench", "EX-2")
+	for n, updated := range []string{"2026-11-23T11:00:00.000Z", "2026-11-23T11:30:00.000Z", callback.At(now).String()} {
+		require.NoError(t, f.memory.Remember(ctx, name, fmt.Sprintf("%s#%d", key, n+1), `{"updated_at":"`+updated+`","status":"Open","callback":"`+id+`"}`))
+	}
+	require.NoError(t, f.memory.Remember(ctx, name, key, "2"))
+	require.Equal(t, id, f.tell(second, Unchanged))
+	require.Equal(t, 4, f.memory.Keys(name, key))
+	require.Equal(t, id, f.tell(second.At(now.Add(time.Second), "Pending"), Updated))
+	require.Equal(t, 1, f.memory.Keys(name, key))
+	require.Equal(t, id, f.tell(second, Stale))
 }
 
 func TestR14_OfManyAtOnceOneIsMade(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"ringback/book"
 	"ringback/callback"
 	"ringback/connectors"
 )
@@ -21,6 +22,11 @@ type Turns struct {
 
 	mu     sync.Mutex
 	failed map[string]bool
+}
+
+// Term is how long a key that has failed is remembered where nobody said that it is over.
+func (t *Turns) Term() book.Term {
+	return book.Term{Connector: t.Connector, Prefix: turnKey(""), Lasts: callback.Duration(30 * 24 * time.Hour)}
 }
 
 func turnKey(key string) string { return "failing:" + key }
