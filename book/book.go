@@ -189,9 +189,11 @@ type Filter struct {
 type Sort string
 
 // The orders. By due_at, a queued callback whose customer called in again comes
-// first (CONTRACT §4, customer-called); then earlier promises; null last.
+// first (CONTRACT §4, customer-called); then earlier promises; null last. By
+// promise, nobody is put before an older one (R10).
 const (
 	SortDueAt       Sort = "due_at"
+	SortPromise     Sort = "promise"
 	SortRequestedAt Sort = "-requested_at"
 )
 
