@@ -235,7 +235,9 @@ func TestWhatIsNoLongerNeededIsSwept(t *testing.T) {
 func TestAMessageThatWasUnderstoodIsSweptAndOneThatWaitsStays(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {
-		s := open(t, store.Options{})
+		var now atomic.Pointer[callback.Instant]
+		now.Store(&noon)
+		s := open(t, store.Options{Now: func() time.Time { return now.Load().Time }})
 		for _, id := range []string{"a", "b", "c"} {
 			require.NoError(t, s.Keep(t.Context(), book.Message{ID: id, Connector: "mailbox", Received: noon, Reason: "why", Body: []byte("dear all")}))
 		}
@@ -252,6 +254,19 @@ func TestAMessageThatWasUnderstoodIsSweptAndOneThatWaitsStays(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, all, 2, "what came again, and was not understood again, waits again")
 		require.Equal(t, 2, count(t, s, "inbound_messages"))
+
+		// What a person has seen is not said at once again.
+		for at, want := range []int{1, 1, 2} {
+			then := after(time.Duration(at)*12*time.Hour + time.Minute)
+			if at == 0 {
+				require.NoError(t, s.Replayed(t.Context(), "b", noon, ""))
+			}
+			now.Store(&then)
+			require.NoError(t, s.Keep(t.Context(), book.Message{ID: "b", Connector: "mailbox", Reason: "again"}))
+			all, err = s.Messages(t.Context(), "", true, 10, "")
+			require.NoError(t, err)
+			require.Len(t, all, want)
+		}
 	})
 }
 
