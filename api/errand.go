@@ -394,9 +394,9 @@ func (a *API) send(ctx context.Context, w *work, e *errand) (*answer, error) {
 func (a *API) failed(ctx context.Context, w *work, e *errand, err error) error {
 	var f *callback.Fault
 	switch {
-	case errors.As(err, &f), errors.Is(err, ErrEngineBusy):
+	case errors.As(err, &f):
 		return a.drop(ctx, e, err)
-	case errors.Is(err, ErrEngineAway):
+	case errors.Is(err, ErrEngineAway), errors.Is(err, ErrEngineBusy):
 		if e.taken { // what the first try came to is still not known
 			a.release(ctx, e)
 			return err

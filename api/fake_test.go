@@ -505,6 +505,17 @@ func (b *flakyBook) Reservation(ctx context.Context, id string) (book.Reservatio
 	return through(b, "reservation", func() (book.Reservation, error) { return b.Book.Reservation(ctx, id) })
 }
 
+func (b *flakyBook) Undeclare(ctx context.Context, id string) error {
+	if err := b.arrive("undeclare"); err != nil {
+		return err
+	}
+	return b.Book.Undeclare(ctx, id)
+}
+
+func (b *flakyBook) LinkedCounts(ctx context.Context) (map[string]int64, error) {
+	return through(b, "linked counts", func() (map[string]int64, error) { return b.Book.LinkedCounts(ctx) })
+}
+
 func (b *flakyBook) DrawWaits(ctx context.Context, queues []string) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -105,7 +105,7 @@ const (
 
 	keepAnswers      = callback.Duration(30 * 24 * time.Hour) // CONTRACT §4
 	keepTexts        = callback.Duration(48 * time.Hour)
-	keepReservations = callback.Duration(24 * time.Hour)
+	keepReservations = keepAnswers // one is the answer to its key
 	keepFeed         = callback.Duration(24 * time.Hour)
 	cleanEvery       = callback.Duration(10 * time.Minute)
 

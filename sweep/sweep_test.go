@@ -424,7 +424,7 @@ func TestWhatIsNoLongerNeededIsDeleted(t *testing.T) {
 	now := callback.At(d.clock.Now())
 	day := callback.Duration(24 * time.Hour)
 	require.Equal(t, map[string]callback.Instant{
-		"texts": now.Plus(-2 * day), "answers": now.Plus(-30 * day), "reservations": now.Plus(-day), "feed": now.Plus(-day),
+		"texts": now.Plus(-2 * day), "answers": now.Plus(-30 * day), "reservations": now.Plus(-30 * day), "feed": now.Plus(-day),
 	}, d.book.before)
 	require.Equal(t, 4, d.book.cleaned)
 	d.clock.pass(9 * time.Minute)
