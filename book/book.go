@@ -449,6 +449,13 @@ type Outage struct {
 // Active reports whether the outage goes on.
 func (o *Outage) Active() bool { return o.EndedAt.IsZero() }
 
+// OutageLink is an open callback that is linked to an outage that is over.
+type OutageLink struct {
+	CallbackID, Outage string
+	// EndedBy is who ended it; empty: it never began, and is not there any more.
+	EndedBy string
+}
+
 // Message is something that came in from another system and could not be
 // understood, or not be done. It is kept, and can be replayed after a fix.
 type Message struct {
