@@ -451,7 +451,7 @@ func TestR27_ABusyEngineDoesNotUndoWhatItHasAccepted(t *testing.T) {
 	crash(d, true, note)
 	d.book.set(func(b *flakyBook) {
 		b.before = func(name string) error {
-			if name == "linked counts" {
+			if name == "answer" {
 				panic(http.ErrAbortHandler) // it has begun, and its answer is not kept
 			}
 			return nil

@@ -512,8 +512,11 @@ func (b *flakyBook) Undeclare(ctx context.Context, id string) error {
 	return b.Book.Undeclare(ctx, id)
 }
 
-func (b *flakyBook) LinkedCounts(ctx context.Context) (map[string]int64, error) {
-	return through(b, "linked counts", func() (map[string]int64, error) { return b.Book.LinkedCounts(ctx) })
+func (b *flakyBook) Answer(ctx context.Context, id string, given book.Answer) error {
+	if err := b.arrive("answer"); err != nil {
+		return err
+	}
+	return b.Book.Answer(ctx, id, given)
 }
 
 func (b *flakyBook) DrawWaits(ctx context.Context, queues []string) ([]string, error) {

@@ -143,6 +143,8 @@ type Begin struct {
 	Errand Errand
 	Intake *Intake // create only
 	Texts  []Text
+	// Reservation is the one that the command uses; empty: none.
+	Reservation string
 }
 
 // Batch is news of one callback: consecutive events, in order.
@@ -284,8 +286,10 @@ type Reservation struct {
 	Queue     string
 	By        string
 	ExpiresAt callback.Instant
-	// UsedAt is when a command used it, once; zero: not yet.
-	UsedAt callback.Instant
+	// UsedAt is when a command used it, once; zero: not yet. ErrandID is that command's:
+	// it alone may use it again.
+	UsedAt   callback.Instant
+	ErrandID string
 }
 
 // DrawRequest asks for an assignee among a queue's members (R21). The same
