@@ -194,6 +194,9 @@ type Auditor interface {
 	History(ctx context.Context, callbackID string) ([]byte, error)
 	// Replay runs it against the code that runs now.
 	Replay(ctx context.Context, callbackID string) (Verdict, error)
+	// Heard is what came of a command, or of an operation that was told, as the
+	// histories have it; false: they know nothing of it.
+	Heard(ctx context.Context, callbackID, id string) (contract.Heard, bool, error)
 }
 
 // Verdict is what a replay found.
