@@ -201,7 +201,7 @@ func (a *API) accepted(name callback.CommandName, who Principal, before *book.Vi
 	switch name {
 	case callback.CommandStart:
 		a.later.do(func(ctx context.Context) {
-			if _, err := a.book.SetPresence(ctx, who.ID, book.BusyState, a.instant()); err != nil {
+			if err := a.book.MakeBusy(ctx, who.ID, a.instant()); err != nil {
 				a.log.WarnContext(ctx, "presence could not be set", "principal", who.ID, "error", err.Error())
 			}
 		})

@@ -509,6 +509,13 @@ func (b *flakyBook) SetPresence(ctx context.Context, id string, s book.PresenceS
 	return through(b, "set presence", func() (book.Presence, error) { return b.Book.SetPresence(ctx, id, s, now) })
 }
 
+func (b *flakyBook) MakeBusy(ctx context.Context, id string, now callback.Instant) error {
+	if err := b.arrive("make busy"); err != nil {
+		return err
+	}
+	return b.Book.MakeBusy(ctx, id, now)
+}
+
 func (b *flakyBook) Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error) {
 	return through(b, "presences", func() ([]book.Presence, error) { return b.Book.Presences(ctx, now) })
 }
