@@ -354,7 +354,7 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 // it anyway: who may not give it at all is told so first.
 func (a *API) unless(c callback.Command, who Principal, refusal *callback.Fault) func(*book.View, *callback.Policy) error {
 	return func(v *book.View, p *callback.Policy) error {
-		if v != nil && p != nil {
+		if v != nil && knows(p, v.State) {
 			if _, f := v.State.Clone().Do(p, c, who.person(), a.now(), p.Calendar); f != nil {
 				return f
 			}
