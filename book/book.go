@@ -397,11 +397,14 @@ type Report struct {
 	// those without one.
 	Reached   map[int64]int64
 	Unreached int64
-	// Attempts counts callbacks by how many calls were made; Dispositions the calls
-	// by how they went.
+	// Attempts counts callbacks by how many calls were made; Dispositions calls, and
+	// callbacks that had any such, by how they went.
 	Attempts     map[int64]int64
-	Dispositions map[callback.Disposition]int64
+	Dispositions map[callback.Disposition]Calls
 }
+
+// Calls are how many there were, and of how many callbacks.
+type Calls struct{ Calls, Callbacks int64 }
 
 // PromiseFilter narrows promises beyond a ReportQuery; zero members do not.
 type PromiseFilter struct {

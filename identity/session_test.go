@@ -103,16 +103,22 @@ func TestASessionEndsWhenNothingIsAsked(t *testing.T) {
 	require.Empty(t, b.is())
 }
 
-func TestAnOpenStreamIsNoSignOfSomebody(t *testing.T) {
+func TestWhatAPageAsksByItselfIsNoSignOfSomebody(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, func(o *identity.Options) { o.Idle = 30 * time.Minute })
-	b := d.browser()
-	b.signsIn("sup1")
-	d.clock.move(29 * time.Minute)
-	_, err := b.Principal(b.request(http.MethodGet, "/v1/stream", nil))
-	require.NoError(t, err)
-	d.clock.move(time.Minute)
-	require.Empty(t, b.is())
+	for _, path := range []string{"/v1/stream", "/v1/counts", "/v1/availability", "/board/cards", "/work"} {
+		d := openDoor(t, func(o *identity.Options) { o.Idle = 30 * time.Minute })
+		b := d.browser()
+		b.signsIn("sup1")
+		d.clock.move(29 * time.Minute)
+		r := b.request(http.MethodGet, path, nil)
+		if path == "/work" { // a page that refreshes itself
+			r.Header.Set("X-Ringback-Fragment", "1")
+		}
+		_, err := b.Principal(r)
+		require.NoError(t, err)
+		d.clock.move(time.Minute)
+		require.Empty(t, b.is(), path)
+	}
 }
 
 func TestASessionEndsWhateverIsAsked(t *testing.T) {
