@@ -189,9 +189,11 @@ type Filter struct {
 type Sort string
 
 // The orders. By due_at, a queued callback whose customer called in again comes
-// first (CONTRACT §4, customer-called); then earlier promises; null last.
+// first (CONTRACT §4, customer-called); then earlier promises; null last. By
+// promise, nobody is put before an older one (R10).
 const (
 	SortDueAt       Sort = "due_at"
+	SortPromise     Sort = "promise"
 	SortRequestedAt Sort = "-requested_at"
 )
 
@@ -301,6 +303,14 @@ type DrawRequest struct {
 	// Avoid is drawn only if nobody else can be: who had it last.
 	Avoid string
 	At    callback.Instant
+}
+
+// Term is how long a connector remembers what is under keys that begin with
+// Prefix: after it was written last, and while it names a callback that is open,
+// or was closed within that time.
+type Term struct {
+	Connector, Prefix string
+	Lasts             callback.Duration
 }
 
 // DrawRecord is a row of the ledger of draws: how its fairness is shown.

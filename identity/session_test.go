@@ -263,6 +263,29 @@ func TestThereIsNoOpenRedirect(t *testing.T) {
 	}
 }
 
+func TestThePagesAreInTheThemeThatWasChosenAtTheDesk(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	b := d.browser()
+	in := func(target, value string) string {
+		r := b.request(http.MethodGet, target, nil)
+		r.AddCookie(&http.Cookie{Name: "ringback_theme", Value: value})
+		return text(t, b.do(r))
+	}
+	for _, target := range []string{"/sign-in", "/sign-in?signed_out", "/sign-in/nothing"} {
+		for _, chosen := range []string{"light", "dark"} {
+			page := in(target, chosen)
+			require.Contains(t, page, `<html lang="en" data-theme="`+chosen+`">`)
+			require.Contains(t, page, `<meta name="color-scheme" content="`+chosen+`">`)
+		}
+		for _, none := range []string{"", "pink"} {
+			page := in(target, none)
+			require.Contains(t, page, `<html lang="en">`)
+			require.Contains(t, page, `<meta name="color-scheme" content="light dark">`)
+		}
+	}
+}
+
 func TestEveryAnswerIsGuarded(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t)
