@@ -84,6 +84,8 @@ type Intake struct {
 	RequestedBy  string
 	RequestedAt  callback.Instant
 	ScheduledFor callback.Instant
+	// Erased says that what was personal has been emptied (R26); nil: it has not.
+	Erased *Erasure
 }
 
 // TextKind is what a stored text is.
@@ -155,6 +157,23 @@ type Batch struct {
 type View struct {
 	State  *callback.Callback
 	Intake Intake
+}
+
+// Version is the number of the newest entry on the callback's timeline: of what its
+// history holds, and of an erasure, which is in none.
+func (v *View) Version() int64 {
+	if v.Intake.Erased == nil {
+		return v.State.Version
+	}
+	return v.State.Version + 1
+}
+
+// UpdatedAt is when that entry was made.
+func (v *View) UpdatedAt() callback.Instant {
+	if e := v.Intake.Erased; e != nil && e.At.After(v.State.UpdatedAt.Time) {
+		return e.At
+	}
+	return v.State.UpdatedAt
 }
 
 // Entry is one entry of a timeline, with the text that its text_id names.

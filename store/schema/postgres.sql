@@ -164,6 +164,10 @@ CREATE TABLE intakes (
     requested_by text NOT NULL,
     requested_at timestamp(3) with time zone,
     scheduled_for timestamp(3) with time zone,
+    erased_at timestamp(3) with time zone,
+    erased_by text NOT NULL DEFAULT ''::text,
+    erased_for text NOT NULL DEFAULT ''::text,
+    erased_after bigint NOT NULL DEFAULT 0,
     CONSTRAINT intakes_pkey PRIMARY KEY (callback_id)
 );
 CREATE INDEX intakes_customer_phone ON public.intakes USING btree (customer_phone) WHERE (customer_phone <> ''::text);

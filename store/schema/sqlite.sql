@@ -151,7 +151,7 @@ CREATE TABLE intakes (
     requested_by       text NOT NULL,
     requested_at       text,
     scheduled_for      text
-) STRICT;
+, erased_at text, erased_by text NOT NULL DEFAULT '', erased_for text NOT NULL DEFAULT '', erased_after integer NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
 CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
 CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
