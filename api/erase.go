@@ -32,7 +32,7 @@ func (a *API) eraseOperations() []*operation {
 		doc: "With all of the customer's callbacks: those with the same reference, and those without one to the same phone number. " +
 			"Name, numbers, addresses, reasons, notes, sources and fields are emptied; what happened, when, and who did it stays, as the " +
 			"histories do, which hold nothing personal (R26). The timeline of each says `erased`. Refused while one of them is open " +
-			"(`contact_required`, with `existing`), or owed to another system (`held`); `unavailable` for a moment after its end. " +
+			"(`contact_required`, with `existing`), or owed to another system, and for a moment after its end (`held`). " +
 			"What other systems were told is to be erased there. For administrators.",
 		body: eraseBody{}, conditional: true,
 		answers:  []reply{{http.StatusOK, "what was erased", Erasure{}, ""}},
@@ -108,7 +108,7 @@ func notErasable(not *book.NotErasableError) error {
 	case book.StillClosing:
 	}
 	return &callback.Fault{
-		Code: callback.CodeUnavailable, Rule: "R26", Existing: not.CallbackID,
+		Code: callback.CodeHeld, Rule: "R26", Existing: not.CallbackID,
 		Detail: "a callback of this customer has just ended, and its history is on its way into the archive: try again in a minute; nothing was erased",
 	}
 }

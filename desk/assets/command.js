@@ -98,7 +98,6 @@ export const explain = async (a) => {
       break;
     case "contact_required":
     case "held":
-    case "unavailable":
       if (p.rule === "R26" || p.existing) { // an erasure that has to wait for something
         said.push(element("strong", { textContent: "Not yet. " }), sentence(p.detail));
         break;

@@ -203,7 +203,7 @@ func TestR26_ACustomerIsErased(t *testing.T) {
 		h.give("sup1", id, "complete", object{"resolution_reason": "resolved", "call_summary": "Refund explained"})
 	}
 	w.Is("[data-dialog=erase]")
-	w.Expect(`status of 503 .*/erase`)
+	w.Expect(`status of 409 .*/erase`)
 	elsewhere := h.window("sup1", "/callbacks/"+ids[1], browser.Look{})
 	elsewhere.Says("Refund explained")
 	h.window("mgr1", page, browser.Look{}).Gone("[data-dialog=erase]")
