@@ -70,7 +70,7 @@ func newDesk(t testing.TB, change ...func(*api.Options)) *desk {
 	d := &desk{t: t, clock: &clock{at: noon}, log: &logged{}, registry: prometheus.NewRegistry(), ticks: make(chan time.Time)}
 	path := filepath.Join(t.TempDir(), "desk.db")
 	require.NoError(t, os.WriteFile(path, emptyDatabase(t), 0o600))
-	s, err := store.OpenSQLite(t.Context(), path, store.Options{Now: d.clock.now})
+	s, err := store.OpenSQLite(t.Context(), path, store.Options{Now: d.clock.now, Timeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	require.NoError(t, s.SyncStaff(t.Context(), staff()))
@@ -84,7 +84,7 @@ func newDesk(t testing.TB, change ...func(*api.Options)) *desk {
 		},
 		Logger: slog.New(slog.NewJSONHandler(d.log, nil)), Registry: d.registry, Now: d.clock.now,
 		TemporalUI: "http://127.0.0.1:8233/namespaces/ringback/workflows",
-		Limits:     api.Limits{Engine: 2 * time.Second, Settle: time.Second},
+		Limits:     api.Limits{Engine: 10 * time.Second, Settle: 2 * time.Second},
 		Tick:       func(time.Duration) (<-chan time.Time, func()) { return d.ticks, func() {} },
 	}
 	for _, f := range change {
@@ -108,7 +108,7 @@ func emptyDatabase(t testing.TB) []byte {
 	t.Helper()
 	migrated.once.Do(func() {
 		path := filepath.Join(t.TempDir(), "empty.db")
-		s, err := store.OpenSQLite(t.Context(), path, store.Options{})
+		s, err := store.OpenSQLite(t.Context(), path, store.Options{Timeout: time.Minute})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(t.Context()))
 		require.NoError(t, s.Close())

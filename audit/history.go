@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -301,6 +302,9 @@ func inOrder(runs []*historypb.History) []*historypb.History {
 	return runs
 }
 
+// packers are kept: each has most of a megabyte of tables, for a history of some kilobytes.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // Pack makes the archived form of one run: its protobuf JSON, gzipped.
 func Pack(run *historypb.History) ([]byte, error) {
 	data, err := (&History{Runs: []*historypb.History{run}}).JSON(false)
@@ -308,7 +312,9 @@ func Pack(run *historypb.History) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
+	w := packers.Get().(*gzip.Writer)
+	defer packers.Put(w)
+	w.Reset(&out)
 	if _, err := w.Write(data); err != nil {
 		return nil, err
 	}

@@ -208,7 +208,7 @@ func (b *bed) openDesk(ctx context.Context, logger *slog.Logger) error {
 	if err := book.Migrate(ctx); err != nil {
 		return err
 	}
-	b.desk = &serve.Desk{Config: cfg, Store: book, Client: b.client, Logger: logger, Registry: observe.Registry()}
+	b.desk = &serve.Desk{Config: cfg, Store: book, Client: b.client, Logger: logger, Registry: observe.Registry(), EngineInside: true}
 	if err := b.desk.Introduce(ctx); err != nil {
 		return err
 	}

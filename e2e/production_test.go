@@ -160,13 +160,14 @@ func TestR27_WorkerKilledUnderLoad(t *testing.T) {
 }
 
 func TestR27_EngineAndDatabaseAway(t *testing.T) {
-	p := openProduction(t, time.Minute)
+	p := openProduction(t, 90*time.Second)
 	claimed, waiting := p.promise("promise"), p.promise("promise")
 	p.must(http.StatusOK, "sup1", "POST", "/v1/callbacks/"+claimed+"/claim", nil)
 	before := p.get(waiting)
 
 	require.NoError(t, p.temporal.Kill())
 	p.get(waiting) // reads go on
+	p.eventually("it is known that the engine is away", func() bool { return p.status("", "GET", "/readyz", nil) == http.StatusServiceUnavailable })
 	status, headers, answer, err := p.call("sup1", "POST", "/v1/callbacks/"+waiting+"/claim", nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, status, answer)

@@ -82,11 +82,11 @@ func TestR26_TracesCoverAPIWorkflowActivityAndSQL(t *testing.T) {
 	t.Setenv("RINGBACK_OTLP_ENDPOINT", server.URL)
 	d := openDesk(t, time.Second)
 	id := d.promise("promise")
-	require.Eventually(t, func() bool { return d.get(id)["tier"] == "manager" }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return d.get(id)["tier"] == "manager" }, 2*time.Minute, 50*time.Millisecond)
 	require.Eventually(t, func() bool {
 		return c.has("POST /v1/callbacks", "sql begin an errand", "UpdateWithStartWorkflow:create", "HandleUpdate:create",
 			"StartActivity:Project", "RunActivity:Project", "sql project")
-	}, 30*time.Second, 100*time.Millisecond)
+	}, 2*time.Minute, 100*time.Millisecond)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, personal := range []string{"Zebedee", "Quartermain", "442079460958", "CUST-77812", "zq@example.org", "reason-that-is-free-text"} {

@@ -34,7 +34,7 @@ func TestOneProcessRunsItAtATime(t *testing.T) {
 	var holders sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())
 	for _, holder := range []string{"a", "b", "c"} {
-		l := &lease{store: s, name: "run:x", holder: holder, lasts: 2 * time.Second, every: 20 * time.Millisecond}
+		l := &lease{store: s, name: "run:x", holder: holder, lasts: 10 * time.Second, every: 200 * time.Millisecond}
 		holders.Go(func() {
 			for ctx.Err() == nil {
 				_ = l.while(ctx, func(ctx context.Context) error {
@@ -48,7 +48,7 @@ func TestOneProcessRunsItAtATime(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return turns.Load() >= 6 }, 20*time.Second, 10*time.Millisecond, "given up, it goes to the next at once")
+	require.Eventually(t, func() bool { return turns.Load() >= 6 }, time.Minute, 10*time.Millisecond, "given up, it goes to the next at once")
 	stop()
 	holders.Wait()
 	require.EqualValues(t, 1, most.Load())
@@ -71,7 +71,7 @@ func (g *gate) Lease(ctx context.Context, name, holder string, now, until callba
 func TestWhoCannotRenewStopsBeforeAnotherMayBegin(t *testing.T) {
 	s := opened(t)
 	away := &gate{Store: s}
-	const lasts, every = time.Second, 200 * time.Millisecond
+	const lasts, every = 4 * time.Second, time.Second // as they are to each other in production
 	first := &lease{store: away, name: "run:x", holder: "a", lasts: lasts, every: every}
 	second := &lease{store: s, name: "run:x", holder: "b", lasts: lasts, every: every}
 	ctx, stop := context.WithCancel(t.Context())

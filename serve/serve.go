@@ -38,6 +38,8 @@ type Desk struct {
 	Registry *prometheus.Registry
 	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
 	TemporalUI string
+	// EngineInside: the engine is in this process and ends with it.
+	EngineInside bool
 	// Open is told once the API is whole and about to answer; nil: nobody is.
 	Open func()
 	// Beside answers further paths, next to the desk's pages; nil: none.
@@ -195,6 +197,7 @@ func (d *Desk) Work(ctx context.Context) error {
 		ReadModel:    d.Store,
 		Ledger:       d.Store,
 		Outages:      &activities.Outages{Book: d.Store, Engine: d.Client, Logger: d.Logger},
+		Alone:        d.EngineInside,
 		OnFatalError: func(err error) { failed <- err },
 	})
 	if err := w.Start(); err != nil {

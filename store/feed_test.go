@@ -190,10 +190,10 @@ func TestSubscribersAreCalled(t *testing.T) {
 func TestSubscribersHearOfOtherProcesses(t *testing.T) {
 	t.Parallel()
 	dsn := pg.Database(t)
-	one, err := store.OpenPostgres(t.Context(), dsn, store.Options{})
+	one, err := store.OpenPostgres(t.Context(), dsn, patient(store.Options{}))
 	require.NoError(t, err)
 	migrated(t, one)
-	other, err := store.OpenPostgres(t.Context(), dsn, store.Options{})
+	other, err := store.OpenPostgres(t.Context(), dsn, patient(store.Options{}))
 	require.NoError(t, err)
 	migrated(t, other)
 

@@ -30,13 +30,24 @@ const (
 	auditor     = "aud1"
 	disposed    = "disposition"
 	patience    = 30 * time.Second
-	punctual    = time.Second // how late the clock may act
+)
+
+// Pace is how fast the tour plays, and how late it lets the clock act.
+type Pace struct {
+	by       float64
+	punctual time.Duration
+}
+
+// An hour is four seconds, or eight where a machine is slow or has much else to do.
+var (
+	Brisk = Pace{900, time.Second}
+	Slow  = Pace{450, 10 * time.Second}
 )
 
 // Accelerate returns the policy with the tour's promises: hours become seconds.
 // Only who has claimed keeps the time there is to start: the tour does not hurry.
-func Accelerate(p *callback.Policy) *callback.Policy {
-	fast := config.Accelerate(p, 900)
+func (pace Pace) Accelerate(p *callback.Policy) *callback.Policy {
+	fast := config.Accelerate(p, pace.by)
 	for i := range fast.Ladder {
 		fast.Ladder[i].StartWithin = p.Ladder[i].StartWithin
 	}
@@ -45,10 +56,10 @@ func Accelerate(p *callback.Policy) *callback.Policy {
 
 // Run plays the tour against the desk at baseURL (development tokens on) and
 // writes what happens to out. The error is the first thing that did not hold.
-func Run(ctx context.Context, baseURL string, out io.Writer) error {
+func Run(ctx context.Context, baseURL string, pace Pace, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	g := &guide{desk: desk{baseURL}, out: out, began: time.Now(), changed: make(chan struct{}, 1)}
+	g := &guide{desk: desk{baseURL}, punctual: pace.punctual, out: out, began: time.Now(), changed: make(chan struct{}, 1)}
 	if err := g.hurried(ctx); err != nil { // before anything is promised
 		return err
 	}
@@ -68,11 +79,12 @@ func Run(ctx context.Context, baseURL string, out io.Writer) error {
 }
 
 type guide struct {
-	desk    desk
-	out     io.Writer
-	began   time.Time
-	mu      sync.Mutex
-	changed chan struct{}
+	desk     desk
+	punctual time.Duration
+	out      io.Writer
+	began    time.Time
+	mu       sync.Mutex
+	changed  chan struct{}
 }
 
 func (g *guide) say(format string, args ...any) {
@@ -347,7 +359,7 @@ func (g *guide) escalatedInTime(ctx context.Context, c item) error {
 			warned++
 		case *callback.Escalated:
 			late := fact.FiredAt.Sub(fact.DueAt.Time)
-			if late < 0 || late > punctual {
+			if late < 0 || late > g.punctual {
 				return fmt.Errorf("R11: escalated %s after it was due", late)
 			}
 			if fresh := fact.NewDueAt.Sub(e.At.Time); fresh != c.DueAt.Sub(e.At.Time) || fresh <= 0 {

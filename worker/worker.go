@@ -24,6 +24,9 @@ type Options struct {
 	Ledger    activities.Ledger
 	// Outages tells callbacks of outages; nil: none can be declared.
 	Outages *activities.Outages
+	// Alone: the engine is in this process and ends with it, and no other worker serves
+	// this queue for long.
+	Alone bool
 	// OnFatalError hears of an error after which the worker works no more.
 	OnFatalError func(error)
 	// Workflows lets tests run the workflow differently; nil: as it is.
@@ -41,12 +44,27 @@ const stopWithin = 10 * time.Second
 // others did not fit into.
 const cached = 32_768
 
+// waitForCached is how long a task waits for the worker that has its callback in
+// memory, before any other may take it, where a worker may die alone: what it
+// leaves waits that long at most.
+const waitForCached = 5 * time.Second
+
+// waitForOnly is that long where there is no other worker. A task that has waited
+// in vain is written into the history, and whoever takes it then reads and
+// replays all of it: of 10,000 callbacks due at one instant most waited longer
+// than 5 s, and all together took half as long again.
+const waitForOnly = 10 * time.Minute
+
 // New returns a worker that is not started yet.
 func New(c client.Client, o Options) worker.Worker {
 	if o.TaskQueue == "" {
 		o.TaskQueue = contract.DefaultTaskQueue
 	}
 	worker.SetStickyWorkflowCacheSize(cached)
+	wait := waitForCached
+	if o.Alone {
+		wait = waitForOnly
+	}
 	w := worker.New(c, o.TaskQueue, worker.Options{
 		// Pollers follow the load: with a fixed few of them, commands of 32 clients at
 		// once waited two seconds for one.
@@ -56,8 +74,9 @@ func New(c client.Client, o Options) worker.Worker {
 		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
 			InitialNumberOfPollers: 2, MaximumNumberOfPollers: 20,
 		}),
-		WorkerStopTimeout: stopWithin,
-		OnFatalError:      o.OnFatalError,
+		StickyScheduleToStartTimeout: wait,
+		WorkerStopTimeout:            stopWithin,
+		OnFatalError:                 o.OnFatalError,
 	})
 	Register(w, o)
 	return w

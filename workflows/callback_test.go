@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -59,11 +60,20 @@ type bundle struct {
 	callbacks workflows.Callbacks
 }
 
-func newBundle(t *testing.T) *bundle {
-	t.Helper()
+// newEnvironment is one that waits for a busy machine: by itself it gives up
+// after seconds of real time, however little of its own has passed.
+func newEnvironment() *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	b := &bundle{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, policy: policy()}
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
+	return env
+}
+
+func newBundle(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{TestWorkflowEnvironment: newEnvironment(), t: t, policy: policy()}
 	b.start = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	b.SetStartTime(b.start)
 	b.callbacks.Observe = func(r *workflows.Run) { b.run = r }

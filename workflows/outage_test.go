@@ -3,13 +3,11 @@ package workflows_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -31,9 +29,7 @@ type outage struct {
 
 func newOutage(t *testing.T) *outage {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	o := &outage{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t}
+	o := &outage{TestWorkflowEnvironment: newEnvironment(), t: t}
 	o.RegisterWorkflow(workflows.Outage)
 	o.RegisterActivity(&activities.Outages{})
 	var a *activities.Outages
@@ -99,9 +95,7 @@ func TestR23_AnOutageLastsUntilSomebodyEndsIt(t *testing.T) {
 
 func TestRedeliveryGoesToTheDestinationsOwnQueue(t *testing.T) {
 	t.Parallel()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.RegisterWorkflow(workflows.Redelivery)
 	env.RegisterActivity(activities.NewDelivery(activities.DeliveryOptions{}))
 	var a *activities.Delivery

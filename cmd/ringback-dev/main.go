@@ -122,7 +122,7 @@ func with(ctx context.Context, cfg *config.Config, do func(context.Context, *pro
 		return err
 	}
 	defer c.Close()
-	p.Desk = &serve.Desk{Config: cfg, Store: book, Client: c, Logger: logger, Registry: registry}
+	p.Desk = &serve.Desk{Config: cfg, Store: book, Client: c, Logger: logger, Registry: registry, EngineInside: true}
 	if ui := p.server.UIAddress(); ui != "" {
 		p.TemporalUI = "http://" + ui
 	}

@@ -16,6 +16,7 @@ import (
 
 func tourCommand(source *config.Source) *cobra.Command {
 	var server string
+	var slow bool
 	cmd := &cobra.Command{
 		Use:   "tour",
 		Short: "Play the rules R01 to R12 at accelerated TATs, then replay the histories",
@@ -23,17 +24,22 @@ func tourCommand(source *config.Source) *cobra.Command {
 			"happens, then replays the histories and prints the verdict. The exit status is 0 only if all of it held.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if server != "" {
-				return told(cmd, tour.Run(cmd.Context(), server, cmd.OutOrStdout()))
+			pace := tour.Brisk
+			if slow {
+				pace = tour.Slow
 			}
-			return onFreshDesk(cmd)
+			if server != "" {
+				return told(cmd, tour.Run(cmd.Context(), server, pace, cmd.OutOrStdout()))
+			}
+			return onFreshDesk(cmd, pace)
 		},
 	}
 	cmd.Flags().StringVar(&server, "server", "", "play against the running desk at this `URL`, whose TATs must be short")
+	cmd.Flags().BoolVar(&slow, "slow", false, "for a machine that is slow or busy: longer TATs, and more patience with the clock")
 	return cmd
 }
 
-func onFreshDesk(cmd *cobra.Command) error {
+func onFreshDesk(cmd *cobra.Command, pace tour.Pace) error {
 	data, err := os.MkdirTemp("", "ringback-tour-")
 	if err != nil {
 		return err
@@ -45,7 +51,7 @@ func onFreshDesk(cmd *cobra.Command) error {
 	cfg.Settings.Telemetry.LogLevel = slog.LevelError
 	cfg.Policies = maps.Clone(cfg.Policies)
 	for name, p := range cfg.Policies {
-		cfg.Policies[name] = tour.Accelerate(p)
+		cfg.Policies[name] = pace.Accelerate(p)
 	}
 	return told(cmd, with(cmd.Context(), &cfg, func(ctx context.Context, p *process) error {
 		ctx, stop := context.WithCancel(ctx)
@@ -57,7 +63,7 @@ func onFreshDesk(cmd *cobra.Command) error {
 		case err := <-served:
 			return err
 		case base := <-open:
-			toured := tour.Run(ctx, base, cmd.OutOrStdout())
+			toured := tour.Run(ctx, base, pace, cmd.OutOrStdout())
 			stop()
 			return errors.Join(toured, <-served)
 		}

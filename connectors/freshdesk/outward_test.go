@@ -301,13 +301,22 @@ func TestADeletedTicketIsGone(t *testing.T) {
 	}
 }
 
+// patientBut waits long for every answer but the one that never comes.
+func patientBut(fault connectortest.Fault) func(*Config) {
+	return func(c *Config) {
+		if fault == connectortest.Hanging {
+			c.Timeout = callback.Duration(50 * time.Millisecond)
+		}
+	}
+}
+
 func TestWhyADeliveryIsOwed(t *testing.T) {
 	t.Parallel()
 	for fault, code := range map[connectortest.Fault]connectors.OwedCode{
 		connectortest.Broken: connectors.Unavailable, connectortest.Hanging: connectors.Unavailable, connectortest.Nonsense: connectors.Unavailable,
 		connectortest.Busy: connectors.RateLimited, connectortest.BusySilently: connectors.RateLimited, connectortest.Lost: connectors.Unavailable,
 	} {
-		fl := newFloor(t, func(c *Config) { c.Timeout = callback.Duration(50 * time.Millisecond) })
+		fl := newFloor(t, patientBut(fault))
 		fl.fake.Faults.RetryAfter = 17 * time.Second
 		fl.ticket(7, rm)
 		id := fl.promise(7, "supervisor-callback")

@@ -267,6 +267,7 @@ func TestR20_AConnectionThatBreaksAgainAndAgainDelaysNoMail(t *testing.T) {
 	for i := range 9 { // one sender's, of whom ten would be a flood
 		s.Put(t, "INBOX", letterOf(strconv.Itoa(i)+"@customer.example").Bytes())
 		o.cases(i + 1)
+		o.eventually("it is seen", func() bool { all := s.Look(t, "INBOX"); return len(all) == i+1 && all[i].Seen() })
 		passed := s.Passed()
 		s.Cut()
 		o.eventually("it is there again", func() bool { return s.Passed() > passed })

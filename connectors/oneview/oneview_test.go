@@ -155,13 +155,22 @@ func TestANoteIsTakenOnceHoweverOftenItIsSent(t *testing.T) {
 	require.Len(t, fl.fake.Notes(), 1)
 }
 
+// patientBut waits long for every answer but the one that never comes.
+func patientBut(fault connectortest.Fault) func(*Config) {
+	return func(c *Config) {
+		if fault == connectortest.Hanging {
+			c.Timeout = callback.Duration(50 * time.Millisecond)
+		}
+	}
+}
+
 func TestWhyANoteIsOwed(t *testing.T) {
 	t.Parallel()
 	for fault, code := range map[connectortest.Fault]connectors.OwedCode{
 		connectortest.Broken: connectors.Unavailable, connectortest.Hanging: connectors.Unavailable,
 		connectortest.Busy: connectors.RateLimited, connectortest.BusySilently: connectors.RateLimited,
 	} {
-		fl := newFloor(t, func(c *Config) { c.Timeout = callback.Duration(50 * time.Millisecond) })
+		fl := newFloor(t, patientBut(fault))
 		fl.fake.Faults.RetryAfter = 90 * time.Second
 		id := fl.worked("sup1")
 		fl.note("sup1", id, "hello")

@@ -367,6 +367,15 @@ func TestTokensAreRationed(t *testing.T) {
 	require.Equal(t, connectors.RateLimited, owed(t, others.Check(ctx)).Code, "somebody else has used them up")
 }
 
+// patientBut waits long for every answer but the one that never comes.
+func patientBut(fault connectortest.Fault) func(*Config) {
+	return func(c *Config) {
+		if fault == connectortest.Hanging {
+			c.Timeout = callback.Duration(50 * time.Millisecond)
+		}
+	}
+}
+
 func TestWhySignInFails(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -374,7 +383,7 @@ func TestWhySignInFails(t *testing.T) {
 		connectortest.Broken: connectors.Unavailable, connectortest.Hanging: connectors.Unavailable, connectortest.Lost: connectors.Unavailable,
 		connectortest.Nonsense: connectors.Unavailable, connectortest.Busy: connectors.RateLimited,
 	} {
-		fl := newFloor(t, func(c *Config) { c.Timeout = callback.Duration(50 * time.Millisecond) })
+		fl := newFloor(t, patientBut(fault))
 		fl.fake.SignIn.Next(fault)
 		require.Equal(t, code, owed(t, fl.Check(ctx)).Code, fault)
 		require.NoError(t, fl.Check(ctx))
@@ -390,7 +399,7 @@ func TestWhyADeliveryIsOwed(t *testing.T) {
 		connectortest.Broken: connectors.Unavailable, connectortest.Hanging: connectors.Unavailable, connectortest.Nonsense: connectors.Unavailable,
 		connectortest.Busy: connectors.RateLimited, connectortest.BusySilently: connectors.RateLimited,
 	} {
-		fl := newFloor(t, func(c *Config) { c.Timeout = callback.Duration(50 * time.Millisecond) })
+		fl := newFloor(t, patientBut(fault))
 		fl.fake.Faults.Next(fault)
 		require.Equal(t, code, owed(t, fl.Check(ctx)).Code, fault)
 	}

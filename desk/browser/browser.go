@@ -39,7 +39,7 @@ import (
 // Patience bounds what a window waits for one condition; look is how often it
 // looks.
 const (
-	Patience = 30 * time.Second
+	Patience = time.Minute
 	look     = 25 * time.Millisecond
 )
 

@@ -17,6 +17,7 @@ import (
 	"ringback/callback"
 	"ringback/desk/browser"
 	"ringback/e2e/harness/floor"
+	"ringback/engine/embedded/freeport"
 )
 
 // R23: once an outage is declared everybody is told, whatever page they are on,
@@ -325,7 +326,9 @@ func listenLively(t *testing.T) *lively {
 	if testing.Short() {
 		t.Skip("a browser takes seconds")
 	}
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ports, err := freeport.Take(t.Context(), 0) // one that nobody is given while the server is away
+	require.NoError(t, err)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", freeport.Address(ports[0]))
 	require.NoError(t, err)
 	l := &lively{listener: listener, address: listener.Addr().String(), options: floor.Options{
 		Data: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),

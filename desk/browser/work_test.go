@@ -1,7 +1,9 @@
 package browser_test
 
 import (
+	"context"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,13 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api"
+	"ringback/callback"
+	"ringback/contract"
 	"ringback/desk/browser"
+	"ringback/e2e/harness/floor"
 )
 
 // R04: of two who claim at once one wins, and the other is told who.
 func TestR04_TheLoserIsToldWhoWon(t *testing.T) {
-	h := open(t)
 	names := map[string]string{"sup1": "Supervisor One", "sup2": "Supervisor Two"}
+	h := open(t, func(o *floor.Options) {
+		change := o.Change
+		o.Change = func(o *api.Options) {
+			change(o)
+			o.Engine = &together{Engine: o.Engine, all: int32(len(names)), arrived: make(chan struct{})}
+		}
+	})
 	id := h.promise()
 	windows := map[string]*browser.Window{}
 	for as := range names {
@@ -45,6 +56,27 @@ func TestR04_TheLoserIsToldWhoWon(t *testing.T) {
 	windows[loser].Says(names[winner] + " has it and makes the next call.")
 	windows[loser].Gone("form[data-command=claim] button")
 	require.NotContains(t, windows[winner].Text("body"), "was faster")
+}
+
+// together lets claims go on once all have come, so that none is shown the
+// outcome of another before.
+type together struct {
+	api.Engine
+	all     int32
+	came    atomic.Int32
+	arrived chan struct{}
+}
+
+func (g *together) Command(ctx context.Context, id, updateID string, name callback.CommandName, order any) (contract.Outcome, error) {
+	if name == callback.CommandClaim && g.came.Add(1) == g.all {
+		close(g.arrived)
+	}
+	select {
+	case <-g.arrived:
+	case <-ctx.Done():
+		return contract.Outcome{}, ctx.Err()
+	}
+	return g.Engine.Command(ctx, id, updateID, name, order)
 }
 
 // From sign-in to a completed callback by keyboard alone.

@@ -97,7 +97,7 @@ func TestGoesOnWithItsDataAfterRestart(t *testing.T) {
 	server := startServer(t, cfg)
 	c := dial(t, server)
 	w := startWorker(t, c)
-	due := time.Now().Add(4 * time.Second)
+	due := time.Now().Add(20 * time.Second) // the restart is over by then
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 		ID: "callback/1", TaskQueue: engine.DefaultTaskQueue,
 	}, "promise", time.Until(due))
@@ -128,7 +128,7 @@ func TestGoesOnWithItsDataAfterRestart(t *testing.T) {
 	var sum int
 	require.NoError(t, c.GetWorkflow(t.Context(), "callback/1", run.GetRunID()).Get(t.Context(), &sum))
 	require.Equal(t, 5, sum)
-	require.WithinDuration(t, due, time.Now(), 2*time.Second)
+	require.WithinDuration(t, due, time.Now(), 15*time.Second)
 	found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 		Query: "RingbackStatus = 'queued'",
 	})
@@ -190,7 +190,7 @@ func TestNamespaceIsReady(t *testing.T) { //nolint:tparallel // its subtests tak
 	t.Run("preparing it again changes nothing", func(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, engine.Prepare(t.Context(), c, "elsewhere", time.Hour))
-		require.Less(t, time.Since(began), time.Second)
+		require.Less(t, time.Since(began), 10*time.Second)
 		require.Equal(t, before.GetConfig().String(), describe().GetConfig().String())
 	})
 	t.Run("a longer retention is taken", func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestNamespaceIsReady(t *testing.T) { //nolint:tparallel // its subtests tak
 		require.Equal(t, 72*time.Hour, describe().GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
 	})
 	t.Run("a new namespace is made through the API", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		require.NoError(t, engine.Prepare(ctx, c, "new", 0))
 		counted, err := c.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
@@ -208,7 +208,7 @@ func TestNamespaceIsReady(t *testing.T) { //nolint:tparallel // its subtests tak
 		require.Zero(t, counted.GetCount())
 	})
 	t.Run("an attribute of another type is refused", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 			Namespace: "odd", WorkflowExecutionRetentionPeriod: before.GetConfig().GetWorkflowExecutionRetentionTtl(),
@@ -220,7 +220,7 @@ func TestNamespaceIsReady(t *testing.T) { //nolint:tparallel // its subtests tak
 				SearchAttributes: map[string]enums.IndexedValueType{engine.AttributeDueAt: enums.INDEXED_VALUE_TYPE_KEYWORD},
 			})
 			return err == nil
-		}, 5*time.Second, 100*time.Millisecond)
+		}, time.Minute, 100*time.Millisecond)
 		require.ErrorContains(t, engine.Prepare(ctx, c, "odd", 0), "RingbackDueAt exists as Keyword, the desk needs Datetime")
 	})
 	t.Run("it is healthy", func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestSearchAttributesAreSearchable(t *testing.T) {
 			Query: "RingbackStatus = 'queued' AND RingbackDueAt > '2020-01-01T00:00:00Z'",
 		})
 		return err == nil && counted.GetCount() == 1
-	}, 5*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 }
 
 func TestRefusesToStart(t *testing.T) {

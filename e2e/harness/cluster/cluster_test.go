@@ -34,7 +34,7 @@ func TestGoesOnAfterBeingKilled(t *testing.T) {
 	server := cluster.Start(t)
 	t.Logf("healthy after %v", time.Since(began))
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	c, err := engine.Dial(ctx, engine.Config{Address: server.Address(), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestGoesOnAfterBeingKilled(t *testing.T) {
 	t.Logf("prepared in %v", time.Since(began))
 	began = time.Now()
 	require.NoError(t, engine.Prepare(ctx, c, "", 0), "again")
-	require.Less(t, time.Since(began), 2*time.Second)
+	require.Less(t, time.Since(began), 20*time.Second)
 
 	w := worker.New(c, engine.DefaultTaskQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(promise, workflow.RegisterOptions{Name: "promise"})
@@ -65,7 +65,7 @@ func TestGoesOnAfterBeingKilled(t *testing.T) {
 			temporal.NewSearchAttributeKeyKeyword(engine.AttributeStatus).ValueSet("queued"),
 			temporal.NewSearchAttributeKeyTime(engine.AttributeDueAt).ValueSet(time.Now()),
 		),
-	}, "promise", 10*time.Second)
+	}, "promise", 45*time.Second) // two restarts are over by then
 	require.NoError(t, err)
 	require.Equal(t, 3, add(3))
 
