@@ -194,7 +194,9 @@ type Filter struct {
 	Assignee []string
 	Customer string // customer.ref
 	Source   string // "system" or "system:ref"
-	Tag      string
+	// Erased: also those from which the source was erased, where it is "system:ref".
+	Erased bool `json:",omitempty"`
+	Tag    string
 	// RequestedBy are those who promised it.
 	RequestedBy []string `json:",omitempty"`
 	// Required: the policy's tag is on (R09).

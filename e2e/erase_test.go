@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,9 +94,10 @@ func TestR26_AnErasedCustomerIsNowhereAndTheHistoryStillReplays(t *testing.T) {
 			return err
 		}
 		raw, err := os.ReadFile(name)
-		for _, personal := range ofTheCustomer {
-			require.False(t, strings.Contains(strings.ToLower(string(raw)), strings.ToLower(personal)), "%s is in %s", personal, filepath.Base(name))
-		}
+		left := slices.DeleteFunc(slices.Clone(ofTheCustomer), func(personal string) bool {
+			return !bytes.Contains(bytes.ToLower(raw), []byte(strings.ToLower(personal)))
+		})
+		require.Empty(t, left, "in %s", filepath.Base(name))
 		return err
 	}))
 	d.start()

@@ -25,7 +25,7 @@ import (
 // A test compares this list with the schema, and another one looks for what is
 // left, in every column.
 var personal = map[string]string{
-	"intakes":          "emptied: customer, reason, source, fields, how a transfer went; what routed it stays",
+	"intakes":          "emptied: customer, reason, source, fields, how a transfer went; what routed it stays, and a keyed digest of the source",
 	"texts":            "emptied; their ids, authors and times stay, as the histories name them; staged ones are deleted",
 	"search":           "deleted",
 	"errands":          "stored answers lose what is personal, keys are forgotten; a keyed digest of each still finds them",
@@ -348,6 +348,9 @@ func (x *erasure) answers() error {
 
 // empty empties one original.
 func (x *erasure) empty(o intakeRow, v book.View) error {
+	if o.SourceRef != "" {
+		o.ErasedSource = sourceDigest(x.key, o.SourceSystem, o.SourceRef)
+	}
 	o.CustomerRef, o.CustomerName, o.CustomerPhone, o.CustomerEmail, o.CustomerTimeZone = "", "", "", "", ""
 	o.Reason, o.SourceSystem, o.SourceRef, o.SourceURL, o.TransferTier, o.TransferOutcome = "", "", "", "", "", ""
 	o.Fields.of = map[string]string{}
@@ -435,6 +438,13 @@ func memoryDigest(secret []byte, connector, key string) string {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = mac.Write([]byte("memory\n" + connector + "\n" + key)) // never fails
 	return digested + hex.EncodeToString(mac.Sum(nil)[:20])
+}
+
+// sourceDigest is a source of which nothing can be learnt.
+func sourceDigest(secret []byte, system, ref string) string {
+	mac := hmac.New(sha256.New, secret)
+	_, _ = mac.Write([]byte("source\n" + system + "\n" + ref)) // never fails
+	return hex.EncodeToString(mac.Sum(nil)[:20])
 }
 
 // unkeyed are the digests that connectors make of references.

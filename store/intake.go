@@ -34,6 +34,7 @@ type intakeRow struct {
 	ErasedBy         string
 	ErasedFor        string
 	ErasedAfter      int64
+	ErasedSource     string
 }
 
 func (intakeRow) TableName() string { return "intakes" }
@@ -42,14 +43,14 @@ func (intakeRow) TableName() string { return "intakes" }
 const intakeColumns = `i.callback_id, i.policy, i.policy_hash,
 	i.customer_ref, i.customer_name, i.customer_phone, i.customer_email, i.customer_time_zone, i.reason,
 	i.source_system, i.source_ref, i.source_url, i.lob, i.transfer_tier, i.transfer_outcome, i.fields, i.parent,
-	i.requested_by, i.requested_at, i.scheduled_for, i.erased_at, i.erased_by, i.erased_for, i.erased_after`
+	i.requested_by, i.requested_at, i.scheduled_for, i.erased_at, i.erased_by, i.erased_for, i.erased_after, i.erased_source`
 
 func (r *intakeRow) columns() []any {
 	return []any{
 		&r.CallbackID, &r.Policy, &r.PolicyHash,
 		&r.CustomerRef, &r.CustomerName, &r.CustomerPhone, &r.CustomerEmail, &r.CustomerTimeZone, &r.Reason,
 		&r.SourceSystem, &r.SourceRef, &r.SourceURL, &r.LOB, &r.TransferTier, &r.TransferOutcome, &r.Fields, &r.Parent,
-		&r.RequestedBy, &r.RequestedAt, &r.ScheduledFor, &r.ErasedAt, &r.ErasedBy, &r.ErasedFor, &r.ErasedAfter,
+		&r.RequestedBy, &r.RequestedAt, &r.ScheduledFor, &r.ErasedAt, &r.ErasedBy, &r.ErasedFor, &r.ErasedAfter, &r.ErasedSource,
 	}
 }
 
