@@ -430,14 +430,16 @@ func (x *erasure) rekey(connector, from, to, value string) error {
 	return x.tx.Exec(`UPDATE connector_memory SET key = ?, value = ? WHERE connector = ? AND key = ?`, to, value, connector, from).Error
 }
 
-// digested begins the keys of what is remembered of an erased customer.
-const digested = "erased:"
-
-// memoryDigest is a key of a connector of which nothing can be learnt.
+// memoryDigest is a key of a connector of which nothing can be learnt but what kind
+// of thing it is, by which it is forgotten in its time.
 func memoryDigest(secret []byte, connector, key string) string {
+	kind, _, some := strings.Cut(key, ":")
+	if kind += ":"; !some {
+		kind = ""
+	}
 	mac := hmac.New(sha256.New, secret)
 	_, _ = mac.Write([]byte("memory\n" + connector + "\n" + key)) // never fails
-	return digested + hex.EncodeToString(mac.Sum(nil)[:20])
+	return kind + struck + ":" + hex.EncodeToString(mac.Sum(nil)[:20])
 }
 
 // sourceDigest is a source of which nothing can be learnt.
