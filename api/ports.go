@@ -36,6 +36,10 @@ type Originals interface {
 	Intake(ctx context.Context, callbackID string) (book.Intake, error)
 	// SameCustomer returns the open callbacks of the same customer.
 	SameCustomer(ctx context.Context, c book.Customer, except string) (callbackIDs []string, err error)
+	// Erase empties all that is personal of a callback's customer, and notes it, in
+	// one transaction. *book.NotErasableError: not yet; book.ErrRepeated: the errand
+	// that is written with it has an answer already.
+	Erase(ctx context.Context, e book.Erase) (book.Erased, error)
 }
 
 // Errands are commands on their way (see book.Errand).

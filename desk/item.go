@@ -52,6 +52,9 @@ func (c *item) CustomerName() string {
 	return *c.Customer.Name
 }
 
+// Erased tells whether nothing of the customer is left.
+func (c *item) Erased() bool { return c.Customer == nil || c.Customer.Name == nil }
+
 // Phone is the customer's number; empty once erased.
 func (c *item) Phone() string {
 	if c.Customer == nil || c.Customer.Phone == nil {

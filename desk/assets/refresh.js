@@ -109,6 +109,7 @@ const once = async () => {
 // apply changes the page's live parts into those of a text.
 export const apply = (html) => {
   const next = new DOMParser().parseFromString(html, "text/html");
+  if (next.title) document.title = next.title; // a customer's name may have been erased
   if (next.documentElement.dataset.now) setNow(next.documentElement.dataset.now);
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = next.getElementById(old.id);
