@@ -58,6 +58,8 @@ if (page?.dataset.watch === "work") {
   });
 }
 
+document.addEventListener("taken", () => command.toast("What you were typing in has gone: something happened to the callback. Your words are kept with it.", "warn"));
+
 // Presence lapses to offline unless it is renewed; it is renewed while somebody is really there.
 const presence = document.querySelector("[data-presence]");
 if (presence) {
