@@ -34,6 +34,7 @@ func (a *API) streamOperations() []*operation {
 		doc: "Server-Sent Events: `event: callback` with the callback, without anything personal, once for each change that passes the filters. " +
 			"A comment every 15 s keeps the connection. `Last-Event-ID` resumes where a reader was, in commit order; " +
 			"`event: reset` says that this cannot be done: read the lists again and go on from here. " +
+			"The answer's own `Last-Event-ID` is where the stream begins; HEAD asks for that alone. " +
 			"Whoever asks for `outages` is told at first, and whenever that changes, which outages go on: `event: outages`, `{\"active\": [their ids]}`.",
 		query: append(filterParams(),
 			choiceParam("outages", "true: tell of outages too (R23)", "true", "false"),
@@ -74,6 +75,7 @@ func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // proxies would hold events back
+	h.Set("Last-Event-ID", strconv.FormatInt(from, 10))
 	r.write.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		// How a stream ends is its reader's business.

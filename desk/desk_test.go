@@ -809,6 +809,16 @@ func TestR08_TheCallButtonDials(t *testing.T) {
 	}
 }
 
+// A page names a change up to which it shows all, so that its stream goes on from
+// there.
+func TestAPageSaysWhereItsStreamBegins(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.Contains(t, h.page("sup1", "/").body, ` data-feed="0"`)
+	h.promise()
+	require.Eventually(t, func() bool { return strings.Contains(h.page("sup1", "/").body, ` data-feed="1"`) }, time.Minute, 10*time.Millisecond)
+}
+
 // R10: the list of open tags, and the chase.
 func TestR10OpenTags(t *testing.T) {
 	t.Parallel()
