@@ -126,7 +126,7 @@ func (a *API) read(ctx context.Context, r *request) (*book.View, error) {
 func (a *API) list(ctx context.Context, r *request) (*answer, error) {
 	q := r.query()
 	filter := a.filter(q)
-	sort := book.Sort(q.choice("sort", string(book.SortDueAt), string(book.SortRequestedAt)))
+	sort := book.Sort(q.choice("sort", string(book.SortDueAt), string(book.SortPromise), string(book.SortRequestedAt)))
 	if sort == "" {
 		sort = book.SortDueAt
 	}
@@ -198,7 +198,8 @@ func filterParams() []*huma.Param {
 func listParams() []*huma.Param {
 	least, most := 1.0, 200.0
 	return []*huma.Param{
-		choiceParam("sort", "by promise, or newest first", string(book.SortDueAt), string(book.SortRequestedAt)),
+		choiceParam("sort", "by promise, whoever called in again first; by promise alone (R10); or newest first",
+			string(book.SortDueAt), string(book.SortPromise), string(book.SortRequestedAt)),
 		{Name: "limit", In: "query", Description: "items on a page", Schema: &huma.Schema{
 			Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: 50,
 		}},

@@ -189,9 +189,11 @@ type Filter struct {
 type Sort string
 
 // The orders. By due_at, a queued callback whose customer called in again comes
-// first (CONTRACT §4, customer-called); then earlier promises; null last.
+// first (CONTRACT §4, customer-called); then earlier promises; null last. By
+// promise, nobody is put before an older one (R10).
 const (
 	SortDueAt       Sort = "due_at"
+	SortPromise     Sort = "promise"
 	SortRequestedAt Sort = "-requested_at"
 )
 
@@ -303,6 +305,14 @@ type DrawRequest struct {
 	At    callback.Instant
 }
 
+// Term is how long a connector remembers what is under keys that begin with
+// Prefix: after it was written last, and while it names a callback that is open,
+// or was closed within that time.
+type Term struct {
+	Connector, Prefix string
+	Lasts             callback.Duration
+}
+
 // DrawRecord is a row of the ledger of draws: how its fairness is shown.
 type DrawRecord struct {
 	DrawRequest
@@ -397,11 +407,14 @@ type Report struct {
 	// those without one.
 	Reached   map[int64]int64
 	Unreached int64
-	// Attempts counts callbacks by how many calls were made; Dispositions the calls
-	// by how they went.
+	// Attempts counts callbacks by how many calls were made; Dispositions calls, and
+	// callbacks that had any such, by how they went.
 	Attempts     map[int64]int64
-	Dispositions map[callback.Disposition]int64
+	Dispositions map[callback.Disposition]Calls
 }
+
+// Calls are how many there were, and of how many callbacks.
+type Calls struct{ Calls, Callbacks int64 }
 
 // PromiseFilter narrows promises beyond a ReportQuery; zero members do not.
 type PromiseFilter struct {

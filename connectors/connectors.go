@@ -199,7 +199,15 @@ type Memory interface {
 	Remember(ctx context.Context, connector, key, value string) error
 	// Claim remembers value unless there is one: first is false, and value the other one, then.
 	Claim(ctx context.Context, connector, key, value string) (existing string, first bool, err error)
+	// Replace remembers value in place of was, if that is what is remembered; done reports whether.
+	Replace(ctx context.Context, connector, key, was, value string) (done bool, err error)
 	Forget(ctx context.Context, connector, key string) error
+}
+
+// Forgetful is a connector that need not remember everything for ever.
+type Forgetful interface {
+	// Terms say for how long what; keys that none of them names are kept.
+	Terms() []book.Term
 }
 
 // Message is something that came in and could not be understood, or not be

@@ -132,10 +132,15 @@ func savePerson(tx *gorm.DB, before *book.Person, now *book.Person) error {
 			return err
 		}
 	}
-	if !now.Inactive {
-		return nil
+	var ends []string
+	if now.Inactive || before != nil && before.Subject != "" && before.Subject != now.Subject {
+		// Whoever signed in as them may not have been who they are now.
+		ends = append(ends, `DELETE FROM sessions WHERE staff_id = ?`)
 	}
-	for _, gone := range []string{`DELETE FROM sessions WHERE staff_id = ?`, `DELETE FROM presence WHERE staff_id = ?`} {
+	if now.Inactive {
+		ends = append(ends, `DELETE FROM presence WHERE staff_id = ?`)
+	}
+	for _, gone := range ends {
 		if err := tx.Exec(gone, now.ID).Error; err != nil {
 			return err
 		}

@@ -53,6 +53,9 @@ type Book interface {
 	SweepTexts(ctx context.Context, before callback.Instant) (int64, error)
 	SweepErrands(ctx context.Context, answeredBefore callback.Instant) (int64, error)
 	SweepReservations(ctx context.Context, expiredBefore callback.Instant) (int64, error)
+	SweepDrawWaits(ctx context.Context) (int64, error)
+	SweepMessages(ctx context.Context, replayedBefore callback.Instant) (int64, error)
+	SweepMemory(ctx context.Context, t book.Term, now callback.Instant) (int64, error)
 	TrimFeed(ctx context.Context, before callback.Instant) error
 }
 
@@ -73,6 +76,8 @@ type Lease interface {
 type Options struct {
 	Book   Book
 	Engine Engine
+	// Terms say what connectors need not remember for ever.
+	Terms []book.Term
 	// Namespace of the engine's callbacks; empty: the engine's own.
 	Namespace string
 	// Lease; nil: this is the only sweeper, or it does not matter.
@@ -107,7 +112,9 @@ const (
 	keepTexts        = callback.Duration(48 * time.Hour)
 	keepReservations = callback.Duration(24 * time.Hour)
 	keepFeed         = callback.Duration(24 * time.Hour)
+	keepMessages     = callback.Duration(30 * 24 * time.Hour) // after they were understood
 	cleanEvery       = callback.Duration(10 * time.Minute)
+	forgetEvery      = callback.Duration(24 * time.Hour) // it looks at all that is remembered
 
 	// watchGrace is how late the clock may be before it is an alarm.
 	watchGrace = 10 * time.Second
@@ -129,6 +136,7 @@ type Sweeper struct {
 	lost    map[string]bool             // closed callbacks whose history is nowhere
 	shelved callback.Instant            // runs that continued before then are archived
 	cleaned callback.Instant
+	forgot  callback.Instant // what connectors remember was gone through
 	late    int64
 }
 
@@ -167,8 +175,9 @@ type Report struct {
 	Ended int
 	// Watch is what the look at the clock found.
 	Watch book.Watch
-	// Texts, Errands and Reservations that were deleted.
-	Texts, Errands, Reservations int64
+	// Texts, Errands, Reservations, Waits for draws and kept Messages that were
+	// deleted; Forgotten memories of connectors.
+	Texts, Errands, Reservations, Waits, Messages, Forgotten int64
 }
 
 // Run looks at once and then again and again until ctx is done; what it is at

@@ -419,20 +419,26 @@ func TestR10_ALateClockIsAnAlarm(t *testing.T) {
 
 func TestWhatIsNoLongerNeededIsDeleted(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newDesk(t, func(o *sweep.Options) {
+		o.Terms = []book.Term{{Connector: "mailbox", Prefix: "mail:", Lasts: callback.Duration(400 * 24 * time.Hour)}}
+	})
 	d.once()
 	now := callback.At(d.clock.Now())
 	day := callback.Duration(24 * time.Hour)
 	require.Equal(t, map[string]callback.Instant{
 		"texts": now.Plus(-2 * day), "answers": now.Plus(-30 * day), "reservations": now.Plus(-day), "feed": now.Plus(-day),
+		"draws": {}, "messages": now.Plus(-30 * day), "memory of mailbox mail:": now.Plus(-400 * day),
 	}, d.book.before)
-	require.Equal(t, 4, d.book.cleaned)
+	require.Equal(t, 6, d.book.cleaned)
 	d.clock.pass(9 * time.Minute)
 	d.once()
-	require.Equal(t, 4, d.book.cleaned, "not at every look")
+	require.Equal(t, 6, d.book.cleaned, "not at every look")
 	d.clock.pass(time.Minute)
 	d.once()
-	require.Equal(t, 8, d.book.cleaned)
+	require.Equal(t, 12, d.book.cleaned)
+	require.Equal(t, 1, d.book.forgot, "what is remembered is gone through once a day")
+	d.clock.pass(24 * time.Hour)
+	require.Equal(t, int64(1), d.once().Forgotten)
 }
 
 func TestOneSweeperOfManySweeps(t *testing.T) {
@@ -663,6 +669,7 @@ type notebook struct {
 	grace     time.Duration
 	before    map[string]callback.Instant
 	cleaned   int
+	forgot    int
 	called    []string
 	broken    string
 	atProject func(context.Context)
@@ -849,6 +856,22 @@ func (b *notebook) SweepErrands(_ context.Context, before callback.Instant) (int
 
 func (b *notebook) SweepReservations(_ context.Context, before callback.Instant) (int64, error) {
 	return 0, b.clean("reservations", before)
+}
+
+func (b *notebook) SweepDrawWaits(context.Context) (int64, error) {
+	return 0, b.clean("draws", callback.Instant{})
+}
+
+func (b *notebook) SweepMessages(_ context.Context, before callback.Instant) (int64, error) {
+	return 0, b.clean("messages", before)
+}
+
+func (b *notebook) SweepMemory(_ context.Context, t book.Term, now callback.Instant) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.before["memory of "+t.Connector+" "+t.Prefix] = now.Plus(-t.Lasts)
+	b.forgot++
+	return 1, b.call("memory")
 }
 
 func (b *notebook) TrimFeed(_ context.Context, before callback.Instant) error {

@@ -394,6 +394,57 @@ func TestAPollFindsWhatNoHookSaid(t *testing.T) {
 	require.Equal(t, gets, fl.fake.Calls("GET /tickets/{id}"), "nothing has changed: nothing is fetched")
 }
 
+func TestR03_ATicketThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	ctx := context.Background()
+	for id := range int64(4) {
+		fl.ticket(7+id, rm)
+	}
+	fl.fake.Faults.Only(func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/tickets/7") || strings.HasSuffix(r.URL.Path, "/tickets/8")
+	})
+	fl.fake.Faults.Always(connectortest.Broken)
+	for range 2 * 3 {
+		require.Error(t, fl.poll(ctx), "it may pass")
+	}
+	require.NoError(t, fl.poll(ctx))
+	require.Len(t, fl.desk.All(), 2, "both that can be read")
+	require.NoError(t, fl.poll(ctx))
+	require.Equal(t, 2, fl.memory.Keys(Name, "hints:"), "two hints, each once")
+
+	// A hint is tried for a day.
+	fl.fake.Faults.Always(connectortest.Well)
+	fl.work()
+	require.Len(t, fl.desk.All(), 4)
+}
+
+func TestR09_ATicketThatCannotBeReadHidesNoOther(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	ctx := context.Background()
+	var last string
+	for id := range int64(3) {
+		fl.ticket(7+id, rm)
+		last = fl.promise(7+id, "supervisor-callback")
+		require.NoError(t, fl.deliver(last))
+	}
+	fl.fake.Edit(9, func(t *freshdeskfake.Ticket) { t.Tags = nil })
+	fl.fake.Faults.Only(func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tickets/7") })
+	fl.fake.Faults.Always(connectortest.Broken)
+	require.Error(t, fl.sweep(ctx))
+	require.Equal(t, 2, fl.desk.Count(last, callback.TypeTagged))
+	fl.fake.Faults.Always(connectortest.Well)
+	for id := range int64(8) {
+		fl.ticket(20+id, rm)
+		fl.promise(20+id, "supervisor-callback")
+	}
+	fl.fake.Faults.Only(nil)
+	fl.fake.Faults.Always(connectortest.Broken)
+	require.Error(t, fl.sweep(ctx))
+	require.Equal(t, failuresInARow, fl.fake.Faults.Count(connectortest.Broken)-1, "it is not the tickets, then")
+}
+
 func TestAPollGoesOnWhereItWasWhenItDied(t *testing.T) {
 	t.Parallel()
 	fl := newFloor(t)

@@ -557,6 +557,34 @@ func TestR18_APollFindsWhatNoEventSaid(t *testing.T) {
 	require.LessOrEqual(t, fl.fake.Calls("GET /tasks")-lists, 3)
 }
 
+func TestR18_ATaskThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t, func(c *Config) { c.DefaultReason = "information_given" })
+	ctx := context.Background()
+	require.NoError(t, fl.poll(ctx))
+	first, _ := fl.worked()
+	second, _ := fl.worked()
+	items := fl.fake.Items(false)
+	for _, i := range items {
+		fl.edit("2001", i.ID, status("Completed"))
+		fl.clock.Advance(time.Second)
+	}
+	fl.fake.Forget()
+	last := items[len(items)-1].ID // the newest change comes first
+	fl.fake.Faults.Only(func(r *http.Request) bool { return r.URL.Path == "/api/v1/tasks/"+last })
+	fl.fake.Faults.Always(connectortest.Broken)
+	for range 3 {
+		require.Error(t, fl.poll(ctx), "it may pass")
+		require.False(t, fl.state(first).Status.Closed())
+	}
+	require.NoError(t, fl.poll(ctx))
+	require.True(t, fl.state(first).Status.Closed())
+	require.False(t, fl.state(second).Status.Closed())
+	fl.fake.Faults.Always(connectortest.Well)
+	fl.work()
+	require.True(t, fl.state(second).Status.Closed())
+}
+
 // Nobody here knew of the task yet when somebody there took it up: that is not overwritten, and found by the poll.
 func TestR18_WhatIsDoneToATaskWhoseMakingWasNotAnsweredIsDoneHere(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ CREATE INDEX callbacks_due ON callbacks (ahead, due_order, id);
 CREATE INDEX callbacks_next ON callbacks (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX callbacks_open_due ON callbacks (ahead, due_order, id) WHERE closed_at IS NULL;
 CREATE INDEX callbacks_outage ON callbacks (outage, id) WHERE closed_at IS NULL AND outage <> '';
+CREATE INDEX callbacks_owner ON callbacks (owner) WHERE closed_at IS NULL AND owner <> '';
 CREATE INDEX callbacks_requested ON callbacks (requested_at, id);
 CREATE TABLE connector_memory (
     connector  text NOT NULL,
@@ -154,6 +155,7 @@ CREATE TABLE intakes (
 ) STRICT;
 CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
 CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
+CREATE INDEX intakes_requested_by ON intakes (requested_by);
 CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
 CREATE TABLE leases (
     name   text PRIMARY KEY,
