@@ -274,6 +274,12 @@ func (a *API) promise(ctx context.Context, r *request, b *createBody, to route) 
 		e.intake = &in
 		destinations, outage := a.destinations(in, pinned), a.outages.affecting(ctx, in, pinned)
 		e.send = func(ctx context.Context, _ bool) (contract.Outcome, error) {
+			if e.taken {
+				// What is shown was promised. An engine that has forgotten it would begin it anew.
+				if v, err := a.book.Callback(ctx, in.CallbackID); err == nil {
+					return contract.Outcome{Version: v.State.Version, Digest: e.Digest}, nil
+				}
+			}
 			return a.engine.Create(ctx, e.ID, contract.Input{
 				Policy: pinned, StarterProjects: true, Destinations: destinations,
 				Request: callback.Request{

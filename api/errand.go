@@ -378,16 +378,48 @@ func (a *API) send(ctx context.Context, w *work, e *errand) (*answer, error) {
 	sending, cancel := context.WithTimeout(ctx, a.limits.Engine)
 	defer cancel()
 	outcome, err := e.send(sending, false)
+	over := e.Key != "" && errors.Is(err, ErrNoWorkflow)
+	if over {
+		outcome, err = a.heard(sending, e, err)
+	}
 	if err != nil {
 		return nil, a.failed(ctx, w, e, err)
 	}
 	if e.Key != "" && outcome.Digest != e.Digest {
 		return nil, a.drop(ctx, e, keyReused())
 	}
-	if e.accepted != nil {
+	if e.accepted != nil && !over {
 		e.accepted()
 	}
 	return a.settle(ctx, e, outcome)
+}
+
+// heard asks the histories what came of a command that no workflow takes any more. The engine tells the outcomes of a
+// callback's last run alone, and only while it keeps that; a key is good for longer. The error is gone where nothing came of it.
+func (a *API) heard(ctx context.Context, e *errand, gone error) (contract.Outcome, error) {
+	if a.auditor == nil {
+		return contract.Outcome{}, gone
+	}
+	first, heard, err := a.auditor.Heard(ctx, e.CallbackID, e.ID)
+	switch {
+	case err != nil:
+		return contract.Outcome{}, errors.Join(ErrOutcomeUnknown, err)
+	case !heard:
+		return contract.Outcome{}, gone
+	case first.Digest == "": // a signal's: the errand has been compared
+		first.Digest = e.Digest
+	}
+	outcome := contract.Outcome{Version: first.Version, Digest: first.Digest}
+	v, err := a.book.Callback(ctx, e.CallbackID)
+	if err == nil && v.State.Version < first.Version {
+		var news contract.News
+		news, err = a.engine.News(ctx, e.CallbackID, v.State.Version)
+		outcome.Events = news.Events
+	}
+	if err != nil {
+		err = errors.Join(ErrOutcomeUnknown, err)
+	}
+	return outcome, err
 }
 
 // failed sorts an error of the engine: refused, not accepted, or not known.

@@ -85,6 +85,80 @@ func TestManyProcessesIntroduceTheStaffAtOnce(t *testing.T) {
 	})
 }
 
+// Who works a callback is busy meanwhile, and then again as they were: nobody said anything.
+func TestR21_WorkingACallbackTakesNobodyOutOfTheDraws(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("away", "agent", "Q"), member("free", "agent", "Q"), member("never", "agent", "Q"), member("offline", "agent", "Q"))
+		say15(t, s, "free", book.Available, noon)
+		say15(t, s, "away", book.Away, noon)
+		say15(t, s, "offline", book.Offline, noon)
+		work := func(now callback.Instant) {
+			for _, id := range []string{"away", "free", "never", "offline", "nobody"} {
+				require.NoError(t, s.MakeBusy(t.Context(), id, now))
+			}
+		}
+		states := func(now callback.Instant) map[string]book.PresenceState {
+			all, err := s.Presences(t.Context(), now)
+			require.NoError(t, err)
+			by := map[string]book.PresenceState{}
+			for _, p := range all {
+				by[p.StaffID] = p.State
+			}
+			return by
+		}
+		busy := map[string]book.PresenceState{"away": book.BusyState, "free": book.BusyState, "never": book.BusyState, "offline": book.BusyState}
+		free := func(now callback.Instant) int {
+			people, err := s.Free(t.Context(), "agent", "Q", now)
+			require.NoError(t, err)
+			return len(people)
+		}
+		drawn := func(id string, now callback.Instant) []string {
+			record, err := s.Draw(t.Context(), book.DrawRequest{
+				ID: id, CallbackID: id, Version: 1, Queue: "Q", Tier: "agent", Method: callback.AssignRoundRobin, At: now,
+			})
+			require.NoError(t, err)
+			return record.Candidates
+		}
+		require.Equal(t, 1, free(noon))
+		work(noon)
+		require.Equal(t, busy, states(after(14*time.Minute)))
+		require.Zero(t, free(noon), "not free for a transfer meanwhile")
+		_, err := s.Reserve(t.Context(), book.Reservation{Tier: "agent", Queue: "Q", By: "x", ExpiresAt: after(time.Minute)}, noon)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+		require.Len(t, drawn("d1", noon), 4, "busy is drawn")
+
+		// What was said beneath goes on by its own rule.
+		say15(t, s, "free", book.BusyState, after(10*time.Minute)) // a page renews what it shows
+		require.Equal(t, map[string]book.PresenceState{"away": book.Offline, "free": book.BusyState, "offline": book.Offline}, states(after(15*time.Minute)))
+		require.Equal(t, []string{"free", "never"}, drawn("d2", after(15*time.Minute)))
+		require.Equal(t, map[string]book.PresenceState{"away": book.Offline, "free": book.Offline, "offline": book.Offline}, states(after(25*time.Minute)))
+		require.Equal(t, []string{"never"}, drawn("d3", after(time.Hour)), "who never said anything is drawn for ever")
+
+		// Who renews as busy what was never said has still said nothing.
+		work(after(time.Hour))
+		p, err := s.SetPresence(t.Context(), "never", book.BusyState, after(70*time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, book.Presence{StaffID: "never", State: book.BusyState, Until: after(85 * time.Minute)}, p)
+		require.Equal(t, book.BusyState, states(after(84 * time.Minute))["never"])
+		require.NotContains(t, states(after(85*time.Minute)), "never")
+
+		// A word of their own ends it; saying busy of oneself lapses to offline.
+		work(after(2 * time.Hour))
+		say15(t, s, "free", book.Available, after(121*time.Minute))
+		require.Equal(t, book.Available, states(after(122 * time.Minute))["free"])
+		require.Equal(t, 1, free(after(122*time.Minute)))
+		say15(t, s, "never", book.BusyState, after(3*time.Hour))
+		require.Equal(t, book.Offline, states(after(4 * time.Hour))["never"])
+		// And saying what they are anyway makes them that again: available, until it lapses.
+		say15(t, s, "free", book.Available, after(5*time.Hour))
+		require.NoError(t, s.MakeBusy(t.Context(), "free", after(5*time.Hour-10*time.Minute)))
+		require.Equal(t, book.BusyState, states(after(5 * time.Hour))["free"])
+		require.Equal(t, book.Available, states(after(5*time.Hour + 6*time.Minute))["free"])
+	})
+}
+
 func TestPresenceLapses(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {

@@ -13,9 +13,10 @@ import (
 )
 
 // isFree is the condition on presence p that somebody can be reserved at an
-// instant, given twice: they say so, and nobody has reserved them.
+// instant, given three times: they say so, nobody has reserved them, and they work
+// no callback.
 const isFree = `p.state = 'available' AND (p.lapses_at IS NULL OR p.lapses_at > ?)
-	AND (p.reserved_until IS NULL OR p.reserved_until <= ?)`
+	AND (p.reserved_until IS NULL OR p.reserved_until <= ?) AND (p.busy_until IS NULL OR p.busy_until <= ?)`
 
 // belongs is the condition on staff s of a tier and a queue, either of which
 // may be empty; each is given twice.
@@ -26,7 +27,7 @@ const belongs = `(s.tier = ? OR ? = '') AND (? = '' OR EXISTS (SELECT 1 FROM sta
 func (s *Store) Free(ctx context.Context, tier, queue string, now callback.Instant) (people []book.Staff, err error) {
 	at := instant{now}
 	err = s.read(ctx, "list who is free", func(db *gorm.DB) error {
-		people, err = staff(db, "s.active AND "+isFree+" AND "+belongs, []any{at, at, tier, tier, queue, queue})
+		people, err = staff(db, "s.active AND "+isFree+" AND "+belongs, []any{at, at, at, tier, tier, queue, queue})
 		return err
 	})
 	return people, err
@@ -90,7 +91,7 @@ func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
 	var free []string
 	err := each(tx.Raw(`SELECT s.id, s.roles FROM staff s JOIN presence p ON p.staff_id = s.id
 		WHERE s.active AND `+isFree+` AND `+belongs+` AND s.id <> ?
-		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By), func(rows *sql.Rows) error {
+		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By), func(rows *sql.Rows) error {
 		var id string
 		var roles document[[]string]
 		err := rows.Scan(&id, &roles)
@@ -103,7 +104,7 @@ func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
 		return "", err
 	}
 	for _, id := range free {
-		taken := tx.Exec(`UPDATE presence AS p SET reserved_until = ? WHERE p.staff_id = ? AND `+isFree, instant{r.ExpiresAt}, id, now, now)
+		taken := tx.Exec(`UPDATE presence AS p SET reserved_until = ? WHERE p.staff_id = ? AND `+isFree, instant{r.ExpiresAt}, id, now, now, now)
 		if taken.Error != nil {
 			return "", taken.Error
 		}

@@ -216,6 +216,7 @@ CREATE TABLE presence (
     state text NOT NULL,
     lapses_at timestamp(3) with time zone,
     reserved_until timestamp(3) with time zone,
+    busy_until timestamp(3) with time zone,
     CONSTRAINT presence_pkey PRIMARY KEY (staff_id)
 );
 CREATE TABLE promises (

@@ -199,7 +199,7 @@ CREATE TABLE presence (
     state          text NOT NULL,
     lapses_at      text,
     reserved_until text
-) STRICT;
+, busy_until text) STRICT;
 CREATE TABLE promises (
     callback_id text NOT NULL,
     tier_index  integer NOT NULL,
