@@ -193,6 +193,21 @@ func TestStreamResumesByItsAddress(t *testing.T) {
 	require.Equal(t, "reset", d.listen(server, "sup2", "?last_event_id=abc", "").next().kind)
 }
 
+// The script of a page sees no comment: who asks for it has the heartbeat as an event
+// too, and nobody else has.
+func TestStreamHeartbeatAsAnEvent(t *testing.T) {
+	t.Parallel()
+	for query, kind := range map[string]string{"": "", "?heartbeats=false": "", "?heartbeats=true": "heartbeat"} {
+		d := newDesk(t)
+		l := d.listen(d.serve(), "sup1", query, "")
+		require.Equal(t, "changes from here", l.any().comment)
+		d.ticks <- noon
+		e := l.any()
+		require.Equal(t, "heartbeat", e.comment, "it goes on to be a comment")
+		require.Equal(t, kind, e.kind, query)
+	}
+}
+
 // HEAD tells where a stream would begin: one that goes on from there later has
 // missed nothing.
 func TestStreamTellsWhereItBegins(t *testing.T) {
