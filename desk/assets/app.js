@@ -78,7 +78,13 @@ if (presence) {
     if (to) { presence.value = to; presence.dispatchEvent(new Event("change")); }
   });
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { active = true; }, { passive: true });
-  setInterval(() => { if (active && presence.value && presence.value !== "offline") { active = false; say(); } }, 5 * 60_000);
+  // What holds on is what was said last, here or in another window: not what this page happens to show.
+  const renew = async () => {
+    active = false;
+    const a = await command.ask("PUT", "/v1/me/presence", { renew: true });
+    if (a.ok && a.body.state && a.body.state !== presence.value && !presence.matches(":focus")) presence.value = a.body.state;
+  };
+  setInterval(() => { if (active) renew(); }, 5 * 60_000);
 }
 
 // The theme is in a cookie, so that the next page comes in it.

@@ -5,9 +5,11 @@ import { clock, now } from "./time.js";
 
 const banner = document.getElementById("offline"), outBanner = document.getElementById("signed-out");
 const hiddenFor = 30_000, lookEvery = 30_000, lookPatience = 8_000;
+// The server says something every 15 s: a stream that says nothing for longer than two of those is dead, whatever the browser thinks.
+const silence = 40_000, listenEvery = 5_000;
 
 // The page shows what had happened up to a change of which it says the number: the first stream goes on from there.
-let source = null, lastEventID = document.documentElement.dataset.feed || "", retry = 0, timer = 0, offline = false, out = false, heard = now();
+let source = null, lastEventID = document.documentElement.dataset.feed || "", retry = 0, timer = 0, offline = false, out = false, heard = now(), beat = 0;
 
 // Listen for "callback" (detail: the callback without anything personal), for "outages" (detail: the ids of those that go
 // on), and for "reset": look at everything again.
@@ -38,12 +40,14 @@ const close = () => {
 
 const open = () => {
   close();
-  source = new EventSource("/v1/stream?outages=true" + (lastEventID ? "&last_event_id=" + encodeURIComponent(lastEventID) : ""));
+  beat = performance.now();
+  source = new EventSource("/v1/stream?outages=true&heartbeats=true" + (lastEventID ? "&last_event_id=" + encodeURIComponent(lastEventID) : ""));
   // Where nothing was heard yet, there is nothing to go on from: whatever happened in between is looked for.
   const blind = !lastEventID;
   source.onopen = () => {
     const missed = (blind || out) && !offline;
     retry = 0;
+    beat = performance.now();
     out = false;
     heard = now();
     clearTimeout(timer);
@@ -56,6 +60,10 @@ const open = () => {
     heard = now();
     tell("callback", JSON.parse(e.data));
   });
+  for (const kind of ["callback", "outages", "reset", "heartbeat"]) {
+    source.addEventListener(kind, (e) => { beat = performance.now(); lastEventID = e.lastEventId || lastEventID; });
+  }
+  source.addEventListener("heartbeat", () => { heard = now(); });
   source.addEventListener("outages", (e) => tell("outages", JSON.parse(e.data).active));
   source.addEventListener("reset", (e) => { lastEventID = e.lastEventId; tell("reset"); });
   source.onerror = () => {
@@ -95,6 +103,11 @@ const look = async () => {
   }
 };
 
+// One that has fallen silent is opened anew, where it was.
+const listen = () => {
+  if (source?.readyState === EventSource.OPEN && performance.now() - beat > silence) open();
+};
+
 let hiddenTimer = 0;
 const visibility = () => {
   clearTimeout(hiddenTimer);
@@ -112,4 +125,5 @@ export const start = () => {
   addEventListener("pagehide", close);
   addEventListener("pageshow", (e) => { if (e.persisted) { open(); tell("reset"); } });
   setInterval(look, lookEvery);
+  setInterval(listen, listenEvery);
 };

@@ -55,6 +55,8 @@ export const morph = (old, next) => {
     return;
   }
   children(old, next);
+  // Once somebody has chosen by hand, the attribute of an option chooses no more.
+  if (old instanceof HTMLSelectElement && old.hasAttribute("data-presence")) old.value = next.value;
 };
 
 const stays = (n) => n.nodeType === Node.ELEMENT_NODE && kept(n);

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
 	"ringback/api"
@@ -166,4 +168,106 @@ func TestThePageLivesAgainAfterSigningInAgain(t *testing.T) {
 	w.Gone("#offline")
 	w.Says("And after")
 	w.Until(`document.querySelector("#note-body").value === "Half a sentence"`)
+}
+
+// R01: a page renews what somebody said last, wherever they said it, and shows it.
+func TestR01_APageRenewsWhatWasSaidLast(t *testing.T) {
+	h := open(t)
+	w := browser.Open(t, h.base, browser.Look{})
+	w.Before(`(() => { const every = setInterval; globalThis.setInterval = (f, ms, ...rest) => { if (ms === 300000) globalThis.fiveMinutes = f; return every(f, ms, ...rest); }; })()`)
+	w.Go("/sign-in?as=sup2&next=/reports") // a page that follows no change
+	w.Until("globalThis.fiveMinutes && document.documentElement.dataset.ready !== undefined")
+	w.Choose("#presence-state", "available")
+	w.Says("You are free for live transfers.")
+	require.NoError(t, h.Do(t.Context(), "sup2", http.MethodPut, "/v1/me/presence", object{"state": "away"}, nil))
+	w.Type("x") // somebody is there
+	w.Eval("fiveMinutes()", nil)
+	w.Until(`document.querySelector("#presence-state").value === "away"`)
+	var me api.Me
+	h.get("sup2", "/v1/me", &me)
+	require.Equal(t, "away", *me.Presence.State)
+}
+
+// What is typed while a command is under way is no part of it, and stays.
+func TestWhatIsTypedMeanwhileStays(t *testing.T) {
+	h := open(t)
+	id := h.named("Asha Rao")
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			close(asked)
+			<-goOn
+		}
+		h.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	h.base = server.URL
+	w := h.window("sup1", "/callbacks/"+id, browser.Look{})
+	w.Fill("#note-body", "Prefers mornings")
+	w.Press(kb.Enter, chromedp.ModifierCtrl)
+	<-asked
+	w.Type(", not Mondays")
+	close(goOn)
+	w.Says("Saved.")
+	w.Until(`document.querySelector("#note-body").value === "Prefers mornings, not Mondays"`)
+	w.Go("/callbacks/" + id)
+	w.Until(`document.querySelector("#note-body").value === "Prefers mornings, not Mondays"`)
+}
+
+// A draft of a chase is there however often its dialog is opened.
+func TestAChaseKeepsItsDraft(t *testing.T) {
+	h := open(t)
+	id := h.named("Asha Rao")
+	w := h.window("mgr1", "/tags", browser.Look{})
+	for range 3 {
+		w.Click("[data-id='" + id + "'] [data-chase]")
+		w.Is("#chase[open]")
+		w.Until(`document.activeElement.closest("#chase")`)
+		w.Eval(`(() => { const e = document.querySelector("#chase [name=body]"); if (!e.value.includes("Please hurry")) { if (globalThis.wrote) throw new Error("forgotten"); globalThis.wrote = true; e.value = "Please hurry"; e.dispatchEvent(new Event("input", {bubbles: true})); } })()`, nil)
+		w.Type(kb.Escape)
+		w.Gone("#chase")
+	}
+}
+
+// A stream that has fallen silent is opened anew, and one that is heard is not.
+func TestASilentStreamIsOpenedAnew(t *testing.T) {
+	h := open(t)
+	w := browser.Open(t, h.base, browser.Look{})
+	w.Before(impatient)
+	w.Before(`(() => {
+		const every = setInterval, now = performance.now.bind(performance);
+		globalThis.later = 0;
+		performance.now = () => now() + later;
+		globalThis.setInterval = (f, ms, ...rest) => { if (ms === 5000) globalThis.listen = f; return every(f, ms, ...rest); };
+	})()`)
+	w.Go("/sign-in?as=sup1&next=/help")
+	w.Until("globalThis.listen && streams.length === 1 && streams[0].readyState === EventSource.OPEN")
+	var n int
+	w.Eval(`(() => { later = 41000; streams[0].dispatchEvent(new MessageEvent("heartbeat", {data: "{}"})); listen(); return streams.length; })()`, &n)
+	require.Equal(t, 1, n)
+	w.Eval(`(() => { later = 82000; listen(); return streams.length; })()`, &n)
+	require.Equal(t, 2, n)
+}
+
+// R02: where the computer's clock is put right while one looks, a title and a
+// countdown tell of the instant that is shown.
+func TestR02_TimesTellOfWhatIsShown(t *testing.T) {
+	h := open(t)
+	id := h.named("Asha Rao")
+	w := h.window("sup1", "/board", browser.Look{})
+	w.Is("#b-" + id)
+	w.Eval(`(() => { const real = Date.now; Date.now = () => real() + 2 * 3600000; })()`, nil) // put forward two hours
+	w.Until(`document.querySelector("#b-` + id + ` [data-time=left]").textContent.endsWith("late")`)
+	h.give("sup2", id, "claim", nil)
+	w.Is("[data-status=claimed] #b-" + id)
+	w.Until(`document.querySelector("#b-` + id + ` [data-time=left]").textContent.endsWith("left")`)
+	var title [2]string
+	w.Eval(`(async () => {
+		const time = await import(document.querySelector("link[rel=modulepreload][href$='time.js']").href), e = document.querySelector("#b-`+id+` [data-time=left]"), was = e.title;
+		e.dateTime = "2027-01-01T00:00:00Z";
+		time.paint();
+		return [was, e.title];
+	})()`, &title)
+	require.NotEqual(t, title[0], title[1])
+	require.Contains(t, title[1], "2027")
 }
