@@ -327,8 +327,9 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 	switch {
 	case err != nil && !errors.Is(err, book.ErrNotFound):
 		return c, err
-	case e.taken && to == nil:
-		// The first try may have used it up; then its outcome is given again.
+	case e.taken && (to == nil || reserved.ErrandID != e.ID):
+		// If the first try was accepted its outcome is given again, whoever it gave it
+		// to; if not, this is refused.
 		return c, nil
 	case err != nil, reserved.By != r.who.ID, to == nil:
 		bare := callback.Escalate{TextID: c.TextID}
@@ -336,14 +337,15 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 		return c, nil //nolint:nilerr // that there is none is told later
 	}
 	c.Transfer.To = person(to)
-	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())) {
+	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(e.CreatedAt)) {
 		e.late = a.unless(c, r.who, refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again"))
 		return c, nil
 	}
+	e.reservation = reserved.ID
 	e.accepted = func() {
 		a.later.do(func(ctx context.Context) {
-			if err := a.book.ConsumeReservation(ctx, *b.TransferID); err != nil {
-				a.log.WarnContext(ctx, "a reservation could not be marked as used; it lapses by itself", "error", err.Error())
+			if err := a.book.Transferred(ctx, reserved.ID); err != nil {
+				a.log.WarnContext(ctx, "whoever took a transfer could not be set busy", "error", err.Error())
 			}
 		})
 	}

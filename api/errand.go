@@ -49,10 +49,12 @@ type work struct {
 // errand is one command of one request on its way.
 type errand struct {
 	book.Errand
-	who       Principal
-	texts     []book.Text
-	intake    *book.Intake
-	needsBook bool // it cannot go on while the database is away
+	who    Principal
+	texts  []book.Text
+	intake *book.Intake
+	// reservation is the one that it uses; no other errand can (R06).
+	reservation string
+	needsBook   bool // it cannot go on while the database is away
 	// taken: somebody began it before, so that it may have been accepted already.
 	taken bool
 	// ifVersion is the version that If-Match asks for; 0: any.
@@ -115,7 +117,8 @@ func (a *API) carry(ctx context.Context, r *request, w *work) (*answer, error) {
 	}
 }
 
-// attempt is one try; again: somebody else began the same request meanwhile.
+// attempt is one try; again: somebody else began the same request meanwhile, or
+// used what it was to use.
 func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (given *answer, again bool, err error) {
 	if e.Key != "" && w.away == nil {
 		if given, err = a.resume(ctx, e); given != nil {
@@ -128,7 +131,7 @@ func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (give
 			return nil, false, err
 		}
 	}
-	e.texts, e.late = nil, nil
+	e.texts, e.late, e.reservation = nil, nil, ""
 	err = w.prepare(ctx, e)
 	if err == nil {
 		err = a.before(r, w, e)
@@ -143,8 +146,12 @@ func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (give
 	ctx = context.WithoutCancel(ctx)
 	if w.away == nil && !e.taken {
 		e.LeaseUntil = a.lease()
-		existing, err := a.book.Begin(ctx, book.Begin{Errand: e.Errand, Intake: e.intake, Texts: e.texts})
+		existing, err := a.book.Begin(ctx, book.Begin{
+			Errand: e.Errand, Intake: e.intake, Texts: e.texts, Reservation: e.reservation,
+		})
 		switch {
+		case errors.Is(err, book.ErrNoneAvailable): // somebody else has just used it, which is told in its turn
+			return nil, true, nil
 		case away(err):
 			w.away = err
 		case err != nil:
@@ -426,9 +433,9 @@ func (a *API) heard(ctx context.Context, e *errand, gone error) (contract.Outcom
 func (a *API) failed(ctx context.Context, w *work, e *errand, err error) error {
 	var f *callback.Fault
 	switch {
-	case errors.As(err, &f), errors.Is(err, ErrEngineBusy):
+	case errors.As(err, &f):
 		return a.drop(ctx, e, err)
-	case errors.Is(err, ErrEngineAway):
+	case errors.Is(err, ErrEngineAway), errors.Is(err, ErrEngineBusy):
 		if e.taken { // what the first try came to is still not known
 			a.release(ctx, e)
 			return err

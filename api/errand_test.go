@@ -495,3 +495,55 @@ func TestR04_OfTwelveClaimsOneWins(t *testing.T) {
 	}
 	require.Equal(t, 1, won)
 }
+
+// R27: the engine may have taken the first try; that it is busy with the second
+// one says nothing about that.
+func TestR27_ABusyEngineDoesNotUndoWhatItHasAccepted(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	id := d.create()
+	create := call{method: "POST", path: "/v1/callbacks", as: "agent1", key: "k1", body: asked(func(b object) {
+		b["source"], b["customer"].(object)["ref"] = object{"system": "s", "ref": "1"}, "crm-2"
+	})}
+	note := call{method: "POST", path: "/v1/callbacks/" + id + "/notes", as: "sup1", key: "k2", body: object{"kind": "note", "body": "promised a refund"}}
+	declare := call{method: "POST", path: "/v1/outages", as: "mgr1", key: "k3", body: object{"lob": "flights"}}
+	crash(d, true, create)
+	crash(d, true, note)
+	d.book.set(func(b *flakyBook) {
+		b.before = func(name string) error {
+			if name == "answer" {
+				panic(http.ErrAbortHandler) // it has begun, and its answer is not kept
+			}
+			return nil
+		}
+	})
+	require.Panics(t, func() { d.http.ServeHTTP(discard{}, declare.request(t)) })
+	d.book.set(func(b *flakyBook) { b.before = nil })
+	require.Len(t, d.engine.outages, 1)
+	d.clock.move(time.Minute) // the leases are over
+
+	for _, trouble := range []func(e *fakeEngine){
+		func(e *fakeEngine) { e.busy = true },
+		func(e *fakeEngine) { e.busy, e.away = false, true },
+	} {
+		d.engine.set(trouble)
+		for _, c := range []call{create, note, declare} {
+			require.Contains(t, []int{429, 503}, d.do(c).status, c.path)
+		}
+	}
+	d.engine.set(func(e *fakeEngine) { e.busy, e.away = false, false })
+	require.Len(t, d.get("mgr1", "/v1/outages?active=true").items(), 1, "R23: it goes on")
+	open, err := d.book.store.OpenErrands(t.Context(), callback.At(d.clock.now().Add(time.Hour)), 10)
+	require.NoError(t, err)
+	require.Len(t, open, 3, "what became of them is still to be learnt")
+
+	made := d.do(create).want(201)
+	require.Equal(t, "Asha Rao", made.str("customer", "name"))
+	create.key = "k4"
+	require.Equal(t, made.str("id"), d.do(create).refused(409, "duplicate", "R14").str("existing"), "its source is still taken")
+	d.do(note).want(201)
+	require.Equal(t, "promised a refund", d.get("sup1", "/v1/callbacks/"+id+"/notes").items()[0]["body"])
+	d.do(declare).want(201)
+	require.Len(t, d.engine.runs, 2)
+	require.Len(t, d.engine.outages, 1)
+}

@@ -532,6 +532,20 @@ func (b *flakyBook) Reservation(ctx context.Context, id string) (book.Reservatio
 	return through(b, "reservation", func() (book.Reservation, error) { return b.Book.Reservation(ctx, id) })
 }
 
+func (b *flakyBook) Undeclare(ctx context.Context, id string) error {
+	if err := b.arrive("undeclare"); err != nil {
+		return err
+	}
+	return b.Book.Undeclare(ctx, id)
+}
+
+func (b *flakyBook) Answer(ctx context.Context, id string, given book.Answer) error {
+	if err := b.arrive("answer"); err != nil {
+		return err
+	}
+	return b.Book.Answer(ctx, id, given)
+}
+
 func (b *flakyBook) DrawWaits(ctx context.Context, queues []string) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -108,7 +108,8 @@ type People interface {
 	// live transfer. The same id again is the same reservation. book.ErrNoneAvailable: nobody is free.
 	Reserve(ctx context.Context, r book.Reservation, now callback.Instant) (book.Reservation, error)
 	Reservation(ctx context.Context, id string) (book.Reservation, error)
-	ConsumeReservation(ctx context.Context, id string) error
+	// Transferred makes whoever it holds busy; again changes nothing.
+	Transferred(ctx context.Context, reservationID string) error
 	// DrawWaits returns the callbacks that wait in these queues for somebody to be drawn.
 	DrawWaits(ctx context.Context, queues []string) ([]string, error)
 }

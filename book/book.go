@@ -143,6 +143,8 @@ type Begin struct {
 	Errand Errand
 	Intake *Intake // create only
 	Texts  []Text
+	// Reservation is the one that the command uses; empty: none.
+	Reservation string
 }
 
 // Batch is news of one callback: consecutive events, in order.
@@ -286,8 +288,10 @@ type Reservation struct {
 	Queue     string
 	By        string
 	ExpiresAt callback.Instant
-	// UsedAt is when a command used it, once; zero: not yet.
-	UsedAt callback.Instant
+	// UsedAt is when a command used it, once; zero: not yet. ErrandID is that command's:
+	// it alone may use it again.
+	UsedAt   callback.Instant
+	ErrandID string
 }
 
 // DrawRequest asks for an assignee among a queue's members (R21). The same
@@ -461,6 +465,13 @@ type Outage struct {
 
 // Active reports whether the outage goes on.
 func (o *Outage) Active() bool { return o.EndedAt.IsZero() }
+
+// OutageLink is an open callback that is linked to an outage that is over.
+type OutageLink struct {
+	CallbackID, Outage string
+	// EndedBy is who ended it; empty: it never began, and is not there any more.
+	EndedBy string
+}
 
 // Message is something that came in from another system and could not be
 // understood, or not be done. It is kept, and can be replayed after a fix.

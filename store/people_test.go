@@ -360,16 +360,19 @@ func state2(t testing.TB, s *store.Store, id string, now callback.Instant) book.
 func TestR06_AReservationIsUsedOnce(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {
-		var now atomic.Pointer[callback.Instant]
-		now.Store(&noon)
-		s := open(t, store.Options{Now: func() time.Time { return now.Load().Time }})
+		s := open(t, store.Options{})
 		employ(t, s, member("a", "supervisor", "S"), member("b", "supervisor", "S"))
 		say15(t, s, "a", book.Available, noon)
 		r, err := s.Reserve(t.Context(), book.Reservation{ID: "r", Queue: "S", By: "x", ExpiresAt: after(time.Minute)}, noon)
 		require.NoError(t, err)
+		use := func(errand, reservation string, at callback.Instant) (*book.Errand, error) {
+			return s.Begin(t.Context(), book.Begin{
+				Errand: book.Errand{ID: errand, Command: "escalate", CallbackID: "c" + errand, CreatedAt: at}, Reservation: reservation,
+			})
+		}
 		var used atomic.Int32
-		together(10, func(int) {
-			switch err := s.ConsumeReservation(t.Context(), r.ID); {
+		together(10, func(i int) {
+			switch _, err := use(fmt.Sprint(i), r.ID, noon); {
 			case err == nil:
 				used.Add(1)
 			case !errors.Is(err, book.ErrNoneAvailable):
@@ -380,16 +383,40 @@ func TestR06_AReservationIsUsedOnce(t *testing.T) {
 		r, err = s.Reservation(t.Context(), r.ID)
 		require.NoError(t, err)
 		require.Equal(t, noon, r.UsedAt)
+		begun, err := s.OpenErrands(t.Context(), after(time.Hour), 10)
+		require.NoError(t, err)
+		require.Len(t, begun, 1, "of those that did not get it nothing is left")
+		require.Equal(t, begun[0].ID, r.ErrandID)
+		existing, err := use(r.ErrandID, r.ID, noon)
+		require.NoError(t, err)
+		require.NotNil(t, existing, "it is its own already")
+
+		// It was refused: another may have it, as long as it is live.
+		require.NoError(t, s.Drop(t.Context(), "none"))
+		_, err = use("next", r.ID, noon)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+		require.NoError(t, s.Drop(t.Context(), r.ErrandID))
+		_, err = use("next", r.ID, after(time.Minute))
+		require.ErrorIs(t, err, book.ErrNoneAvailable, "it has lapsed")
+		_, err = use("next", r.ID, after(time.Second))
+		require.NoError(t, err)
+		r, err = s.Reservation(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Equal(t, []any{after(time.Second), "next"}, []any{r.UsedAt, r.ErrandID})
+
+		require.Equal(t, book.Available, state2(t, s, "a", after(2*time.Minute)))
+		require.NoError(t, s.Transferred(t.Context(), r.ID))
 		require.Equal(t, book.BusyState, state2(t, s, "a", after(2*time.Minute)), "on the call until they say otherwise")
 		say15(t, s, "a", book.Available, after(3*time.Minute))
+		require.NoError(t, s.Transferred(t.Context(), r.ID))
 		require.Equal(t, book.Available, state2(t, s, "a", after(3*time.Minute)))
 
 		say15(t, s, "b", book.Available, noon)
 		lapsed, err := s.Reserve(t.Context(), book.Reservation{Queue: "S", By: "a", ExpiresAt: after(time.Minute)}, noon)
 		require.NoError(t, err)
 		late := after(time.Minute)
-		now.Store(&late)
-		require.ErrorIs(t, s.ConsumeReservation(t.Context(), lapsed.ID), book.ErrNoneAvailable)
+		_, err = use("late", lapsed.ID, late)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
 		require.Equal(t, book.Available, state2(t, s, "b", late))
 
 		swept, err := s.SweepReservations(t.Context(), after(time.Minute+time.Millisecond))

@@ -80,6 +80,27 @@ func TestAHookProvesItselfBeforeItIsRead(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, silent.post(`{"ticket_id": 7}`, "X-Ringback-Token", "").Code, "no token is no open door")
 }
 
+func TestR03_OnlyHooksThatProveThemselvesCount(t *testing.T) {
+	t.Parallel()
+	fl, gate := newFloor(t), &connectortest.Gate{}
+	post := func(token string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, "/v1/inbound/freshdesk", strings.NewReader(`{"ticket_id": 7}`))
+		r.Header.Set("X-Ringback-Token", token)
+		w := httptest.NewRecorder()
+		fl.Receive(w, gate.At(r))
+		return w
+	}
+	require.Equal(t, http.StatusUnauthorized, post("a guess").Code)
+	require.Zero(t, gate.Proven)
+	gate.Full = true
+	refused := post(token)
+	require.Equal(t, []any{http.StatusTooManyRequests, "rate_limited", "1"}, []any{refused.Code, codeOf(t, refused), refused.Header().Get("Retry-After")})
+	require.Zero(t, fl.memory.Keys(Name, "hints:"))
+	gate.Full = false
+	require.Equal(t, http.StatusAccepted, post(token).Code)
+	require.Equal(t, 2, gate.Proven)
+}
+
 func TestAHookThatCannotBeUnderstoodIsKept(t *testing.T) {
 	t.Parallel()
 	fl := newFloor(t)

@@ -562,6 +562,28 @@ func TestOnlySignedExceptionsAreParsed(t *testing.T) {
 	require.Len(t, f.desk.All(), 1)
 }
 
+func TestR14_OnlyExceptionsThatProveThemselvesCount(t *testing.T) {
+	t.Parallel()
+	f, gate := open(t), &connectortest.Gate{}
+	x := servicebenchfake.Raise(1, f.clock.Now())
+	post := func(change func(*http.Request)) int {
+		r := servicebenchfake.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now())
+		change(r)
+		w := httptest.NewRecorder()
+		f.c.Receive(w, gate.At(r))
+		return w.Code
+	}
+	as := func(*http.Request) {}
+	require.Equal(t, http.StatusUnauthorized, post(func(r *http.Request) { r.Header.Set("Webhook-Signature", "v1,Zm9yZ2Vk") }))
+	require.Zero(t, gate.Proven)
+	gate.Full = true
+	require.Equal(t, http.StatusTooManyRequests, post(as))
+	require.Empty(t, f.desk.All())
+	gate.Full = false
+	require.Equal(t, http.StatusOK, post(as))
+	require.Equal(t, 2, gate.Proven)
+}
+
 func TestAMistakeInTheConfigurationNamesItsKey(t *testing.T) {
 	t.Parallel()
 	good := Config{Secret: servicebenchfake.Secret, Routes: []Route{{Policy: "p"}}}

@@ -106,6 +106,27 @@ func TestEventsProveThemselvesBeforeTheyAreRead(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, stranger.post(stranger.token(), updated("1")).Code)
 }
 
+func TestR18_OnlyEventsThatProveThemselvesCount(t *testing.T) {
+	t.Parallel()
+	fl, gate := handmade(t), &connectortest.Gate{}
+	post := func(token, body string) int {
+		r := httptest.NewRequest(http.MethodPost, "/v1/inbound/zohodesk", strings.NewReader(body))
+		r.Header.Set("X-ZDesk-JWT", token)
+		w := httptest.NewRecorder()
+		fl.Receive(w, gate.At(r))
+		return w.Code
+	}
+	require.Equal(t, http.StatusUnauthorized, post("x.y.z", updated("1")))
+	require.Equal(t, http.StatusOK, post("", ""), "a validation")
+	require.Zero(t, gate.Proven)
+	gate.Full = true
+	require.Equal(t, http.StatusTooManyRequests, post(fl.token(), updated("1")))
+	require.Zero(t, fl.memory.Keys(Name, "events:"))
+	gate.Full = false
+	require.Equal(t, http.StatusOK, post(fl.token(), updated("1")))
+	require.Equal(t, 2, gate.Proven)
+}
+
 func TestKeysAreFetchedWhenNeededAndNotForEverybody(t *testing.T) {
 	t.Parallel()
 	fl := handmade(t)

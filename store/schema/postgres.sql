@@ -241,8 +241,10 @@ CREATE TABLE reservations (
     reserved_by text NOT NULL,
     expires_at timestamp(3) with time zone NOT NULL,
     used_at timestamp(3) with time zone,
+    errand_id text COLLATE "C" NOT NULL DEFAULT ''::text,
     CONSTRAINT reservations_pkey PRIMARY KEY (id)
 );
+CREATE INDEX reservations_errand ON public.reservations USING btree (errand_id) WHERE (errand_id <> ''::text);
 CREATE INDEX reservations_expiry ON public.reservations USING btree (expires_at);
 CREATE TABLE search (
     callback_id text COLLATE "C" NOT NULL,

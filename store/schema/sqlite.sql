@@ -222,7 +222,8 @@ CREATE TABLE reservations (
     reserved_by text NOT NULL,
     expires_at  text NOT NULL,
     used_at     text
-) STRICT;
+, errand_id text NOT NULL DEFAULT '') STRICT;
+CREATE INDEX reservations_errand ON reservations (errand_id) WHERE errand_id <> '';
 CREATE INDEX reservations_expiry ON reservations (expires_at);
 CREATE VIRTUAL TABLE search USING fts5 (
     callback_id UNINDEXED,
