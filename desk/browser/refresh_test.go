@@ -48,7 +48,7 @@ func TestR12_WordsStayWithTheirCallback(t *testing.T) {
 	w.Says("The call is recorded.")
 	var c api.Callback
 	h.get("sup1", "/v1/callbacks/"+b, &c)
-	require.EqualValues(t, 1, c.Attempts)
+	require.Equal(t, 1, c.Attempts)
 	var timeline string
 	w.Eval(`fetch("/v1/callbacks/`+b+`/timeline").then((r) => r.text())`, &timeline)
 	require.NotContains(t, timeline, "money back")
