@@ -106,6 +106,7 @@ type People interface {
 	EditPerson(ctx context.Context, id string, edit func(book.Roster) (book.Person, error), conclude func(book.Person) (*book.Errand, error)) (book.Person, error)
 	MakeBusy(ctx context.Context, staffID string, now callback.Instant) error
 	SetPresence(ctx context.Context, staffID string, s book.PresenceState, now callback.Instant) (book.Presence, error)
+	RenewPresence(ctx context.Context, staffID string, now callback.Instant) (book.Presence, error)
 	Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error)
 	// Reserve holds one free person of a tier and queue, other than who asks, for a
 	// live transfer. The same id again is the same reservation. book.ErrNoneAvailable: nobody is free.

@@ -786,6 +786,39 @@ func TestR15TheCustomersPage(t *testing.T) {
 	require.Contains(t, h.page("sup1", "/callbacks/"+plain+"/customer").body, same)
 }
 
+// Every button and number that is there to be dialled dials: My work, the
+// callback's page (twice), and the customer's.
+func TestR08_TheCallButtonDials(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise()
+	h.give("sup1", id, "claim", nil)
+	h.give("sup1", id, "start", nil)
+	for path, links := range map[string]int{"/": 1, "/callbacks/" + id: 2, "/callbacks/" + id + "/customer": 1} {
+		s := h.page("sup1", path)
+		dials := 0
+		s.walk(func(n *html.Node) {
+			href, is := attribute(n, "href")
+			if is && strings.HasPrefix(href, "tel:") {
+				require.Equal(t, "tel:+919876543210", href)
+				dials++
+			}
+		})
+		require.Equal(t, links, dials, path)
+		require.NotContains(t, s.body, "ZgotmplZ", path)
+	}
+}
+
+// A page names a change up to which it shows all, so that its stream goes on from
+// there.
+func TestAPageSaysWhereItsStreamBegins(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.Contains(t, h.page("sup1", "/").body, ` data-feed="0"`)
+	h.promise()
+	require.Eventually(t, func() bool { return strings.Contains(h.page("sup1", "/").body, ` data-feed="1"`) }, time.Minute, 10*time.Millisecond)
+}
+
 // R10: the list of open tags, and the chase.
 func TestR10OpenTags(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,7 @@
 
 import { instantOf } from "./time.js";
 import { refresh } from "./refresh.js";
-import { forget } from "./draft.js";
+import { sending } from "./draft.js";
 
 export const element = (name, properties = {}, ...children) => {
   const e = Object.assign(document.createElement(name), properties);
@@ -187,14 +187,14 @@ const submit = async (form, submitter) => {
   const url = new URL(form.getAttribute("action"), location.href).pathname;
   const body = read(form, submitter);
   form.dataset.busy = "1";
+  const accepted = sending(form);
   let a = await send(url, body, { key: keyOf(form, url, body), match: form.dataset.match || "" });
   if (a.status === 412) a = await outdated(form, url, a);
   delete form.dataset.busy;
   known(form, a);
   if (a.ok) {
     form.intent = null;
-    forget(form);
-    form.reset();
+    accepted();
     form.closest("dialog")?.close();
     toast(a.status === 202 && form.dataset.command !== "customer-called"
       ? "Accepted and safe. The lists show it in a moment." : form.dataset.done || done[form.dataset.command] || "Done.");
