@@ -141,6 +141,7 @@ func (a *API) impersonal(c *callback.Callback) Callback {
 func (a *API) show(v book.View, p *callback.Policy, who Principal) Callback {
 	in := v.Intake
 	w := a.impersonal(v.State)
+	w.Version, w.UpdatedAt = v.Version(), v.UpdatedAt()
 	w.LOB, w.Reason = null(in.LOB), null(in.Reason)
 	w.Customer = &Customer{
 		null(in.Customer.Ref), null(in.Customer.Name), null(in.Customer.Phone), null(in.Customer.Email), null(in.Customer.TimeZone),
@@ -157,12 +158,18 @@ func (a *API) show(v book.View, p *callback.Policy, who Principal) Callback {
 		w.TransferAttempt = &TransferAttempt{t.Tier, t.Outcome}
 	}
 	w.Allowed = []string{}
-	if who.Staff != nil {
+	// Where nobody here knows the policy, only the workflow can tell what is allowed.
+	if who.Staff != nil && knows(p, v.State) {
 		for _, name := range v.State.Allowed(p, who.person(), a.now(), p.Calendar) {
 			w.Allowed = append(w.Allowed, string(name))
 		}
 	}
 	return w
+}
+
+// knows reports whether a policy, as policyOf found it, has the tier that a callback is at.
+func knows(p *callback.Policy, c *callback.Callback) bool {
+	return p != nil && c.TierIndex < len(p.Ladder)
 }
 
 func callbackPath(id string) string { return "/v1/callbacks/" + id }

@@ -38,7 +38,10 @@ const activitiesShown = 50
 var openList = "/activities?" + url.Values{"status": openStatuses}.Encode()
 
 // sortings are the orders of a list: the API's words and people's.
-var sortings = []string{"due_at", "-requested_at"}
+var sortings = []string{"due_at", "-requested_at", oldestPromise}
+
+// oldestPromise is R10's order: whoever called in again is not put before an older promise.
+const oldestPromise = "promise"
 
 // sorting is the order that is asked for. Without one, what is open is in order of
 // promise, and a list in which years of closed ones may be begins with the newest.
@@ -158,6 +161,20 @@ type customerPage struct {
 	ByPhone bool
 }
 
+// groundChoice is a ground for an erasure.
+type groundChoice struct{ Code, Title string }
+
+// grounds are those of Article 17 (1) of the GDPR, as the API has them, for people.
+var grounds = []groundChoice{
+	{"request", "The customer asked for it"},
+	{"no_longer_needed", "It is no longer needed"},
+	{"unlawful", "It should not have been kept"},
+	{"legal_obligation", "The law requires it"},
+}
+
+// Grounds are those that an erasure may have.
+func (p *customerPage) Grounds() []groundChoice { return grounds }
+
 // customer shows the callbacks of the customer of a callback: named by it, so
 // that nothing personal is in an address.
 func (v *visit) customer() error {
@@ -220,12 +237,10 @@ func (v *visit) tags() error {
 		return err
 	}
 	p.Total, p.Overdue = counts.Count, counts.Overdue
-	items, next, err := v.list(with(tagged, "limit", "100", "cursor", v.URL.Query().Get("cursor")))
+	items, next, err := v.list(with(tagged, "sort", oldestPromise, "limit", "100", "cursor", v.URL.Query().Get("cursor")))
 	if err != nil {
 		return err
 	}
-	// The API puts whoever called in again first; R10 asks for the oldest promise.
-	slices.SortStableFunc(items, func(a, b *item) int { return a.DueAt.Compare(b.DueAt.Time) })
 	p.Items = items
 	if next != "" {
 		p.Next = "/tags?" + url.Values{"cursor": {next}}.Encode()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,17 +30,21 @@ type Desk struct {
 	staff    []book.Staff
 	records  map[string]*record
 	order    []string // ids, oldest first
-	promised map[string]string
+	promised map[string]promised
 	done     map[string]string // key of a command: its body
 	fail     error
 	missing  map[string]time.Time
 }
+
+// promised is what a key was used for.
+type promised struct{ id, said string }
 
 // record is one callback with all that happened to it.
 type record struct {
 	policy *callback.Policy
 	state  *callback.Callback
 	intake book.Intake
+	was    book.Source // what the source was before an erasure
 	events []callback.Event
 	after  []*callback.Callback // the state after each event
 	texts  map[string]book.Text
@@ -50,7 +55,7 @@ type record struct {
 // NewDesk returns a desk with these policies, on which nothing has been promised.
 func NewDesk(now func() time.Time, policies ...*callback.Policy) *Desk {
 	d := &Desk{
-		now: now, policies: map[string]*callback.Policy{}, records: map[string]*record{}, promised: map[string]string{},
+		now: now, policies: map[string]*callback.Policy{}, records: map[string]*record{}, promised: map[string]promised{},
 		done: map[string]string{}, missing: map[string]time.Time{},
 	}
 	for _, p := range policies {
@@ -121,6 +126,24 @@ func (d *Desk) Erase(id string) {
 	clear(d.records[id].texts)
 }
 
+// EraseCustomer empties all that was asked and said of one callback, and forgets the
+// key under which it was promised, as an erasure and a month do: its source
+// is known only to who asks for its callbacks.
+func (d *Desk) EraseCustomer(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.records[id]
+	clear(r.texts)
+	if r.intake.Source != nil {
+		r.was = *r.intake.Source
+	}
+	r.intake = book.Intake{
+		CallbackID: id, Policy: r.intake.Policy, PolicyHash: r.intake.PolicyHash, RequestedBy: r.intake.RequestedBy, RequestedAt: r.intake.RequestedAt,
+		Erased: &book.Erasure{By: "admin1", At: callback.At(d.now()), Ground: book.GroundRequest, After: r.state.Version},
+	}
+	maps.DeleteFunc(d.promised, func(_ string, p promised) bool { return p.id == id })
+}
+
 // Tick lets the clock act on every open callback: deadlines, warnings, reminders.
 func (d *Desk) Tick() {
 	d.mu.Lock()
@@ -138,8 +161,15 @@ func (d *Desk) Promise(_ context.Context, connector, key string, c connectors.Pr
 	if d.fail != nil {
 		return "", d.fail
 	}
-	if id, found := d.promised[connector+"\n"+key]; found {
-		return id, nil
+	said, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	if before, found := d.promised[connector+"\n"+key]; found {
+		if before.said != string(said) {
+			return "", &callback.Fault{Code: callback.CodeIdempotencyKeyReused, Detail: "the key was used for another body"}
+		}
+		return before.id, nil
 	}
 	p, err := d.pinned(&c)
 	if err != nil {
@@ -169,7 +199,7 @@ func (d *Desk) Promise(_ context.Context, connector, key string, c connectors.Pr
 	r.fold(events)
 	d.records[id] = r
 	d.order = append(d.order, id)
-	d.promised[connector+"\n"+key] = id
+	d.promised[connector+"\n"+key] = promised{id, string(said)}
 	return id, nil
 }
 
@@ -371,7 +401,11 @@ func (d *Desk) Callbacks(_ context.Context, system, ref string) ([]book.View, er
 	}
 	var found []book.View
 	for _, id := range slices.Backward(d.order) {
-		if s := d.records[id].intake.Source; s != nil && s.System == system && s.Ref == ref {
+		s := d.records[id].was
+		if d.records[id].intake.Source != nil {
+			s = *d.records[id].intake.Source
+		}
+		if s.System == system && s.Ref == ref {
 			found = append(found, d.records[id].view())
 		}
 	}
