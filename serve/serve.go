@@ -3,12 +3,14 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -36,7 +38,8 @@ type Desk struct {
 	Client   client.Client
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
-	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
+	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty:
+	// what the settings say.
 	TemporalUI string
 	// EngineInside: the engine is in this process and ends with it.
 	EngineInside bool
@@ -95,9 +98,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		Registry:   d.Registry,
 		Tracer:     otel.GetTracerProvider(),
 	}
-	if d.TemporalUI != "" {
-		options.TemporalUI = d.TemporalUI + "/namespaces/" + settings.Temporal.Namespace + "/workflows"
-	}
+	options.TemporalUI = d.workflowsUI()
 	signIn, err := d.signIn(options)
 	if err != nil {
 		return err
@@ -121,6 +122,16 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		d.Open()
 	}
 	return a.Serve(ctx, l)
+}
+
+// workflowsUI is where the Temporal UI lists this desk's workflows; empty: nowhere.
+func (d *Desk) workflowsUI() string {
+	t := d.Config.Settings.Temporal
+	base := cmp.Or(d.TemporalUI, t.UIURL)
+	if base == "" {
+		return ""
+	}
+	return base + "/namespaces/" + url.PathEscape(t.Namespace) + "/workflows"
 }
 
 func beside(further map[string]http.Handler, pages http.Handler) http.Handler {
@@ -214,10 +225,7 @@ func (d *Desk) Work(ctx context.Context) error {
 		}
 		defer func() { cancel(); wait() }()
 	}
-	sweeper := sweep.New(sweep.Options{
-		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
-		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
-	})
+	sweeper := d.sweeper()
 	swept := make(chan struct{})
 	go func() { defer close(swept); _ = sweeper.Run(ctx) }() // it has no errors of its own
 	select {
@@ -227,6 +235,20 @@ func (d *Desk) Work(ctx context.Context) error {
 	case err := <-failed:
 		return fmt.Errorf("the worker stopped: %w", err)
 	}
+}
+
+// sweeper is this process's. Of many workers one sweeps, and all keep the
+// watch; where the engine is inside there is no other worker, and nobody to
+// wait for after a crash.
+func (d *Desk) sweeper() *sweep.Sweeper {
+	o := sweep.Options{
+		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
+		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
+	}
+	if !d.EngineInside {
+		o.Lease = d.Store
+	}
+	return sweep.New(o)
 }
 
 // Auditor returns an auditor of this desk.

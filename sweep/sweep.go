@@ -130,6 +130,7 @@ type Sweeper struct {
 	shelved callback.Instant            // runs that continued before then are archived
 	cleaned callback.Instant
 	late    int64
+	holding bool // the lease, at the last look
 }
 
 // New returns a sweeper.
@@ -209,6 +210,12 @@ func (s *Sweeper) Once(ctx context.Context) (Report, error) {
 		tasks = []task{{"errands", s.errands}, {"watch", s.watch}, {"archive", s.archive}, {"clean", s.clean}}
 	}
 	r.Idle = !held
+	if s.holding && !held && err == nil {
+		s.metrics.handOver()
+	}
+	if err == nil {
+		s.holding = held
+	}
 	failures := []error{err}
 	for _, t := range tasks {
 		if ctx.Err() != nil {
