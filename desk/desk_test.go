@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -938,3 +940,81 @@ func TestR23OutagesAreOnEveryPage(t *testing.T) {
 	require.Contains(t, h.page("mgr1", "/outages").body, `data-command="declare-outage"`)
 	require.NotContains(t, h.page("sup1", "/outages").body, `data-command="declare-outage"`)
 }
+
+// Whoever looked at what, and whoever was refused it, is in the access log: pages, parts of pages and files.
+func TestR24_TheAccessLogSaysWhoLookedAndWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer // every request has ended when it is read
+	var mu sync.Mutex
+	f, err := floor.Open(t.Context(), floor.Options{Data: t.TempDir(), Logger: slog.New(slog.NewJSONHandler(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(p)
+	}), nil))})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	h := &house{f, t}
+	id := h.promise()
+	const nobody = "01900000-0000-7000-8000-000000000000"
+	for _, c := range []struct {
+		as, path          string
+		status            int
+		route, about      string
+		msg, code, byRule string
+	}{
+		{"sup1", "/", 200, "/", "", "request", "", ""},
+		{"sup1", "/callbacks/" + id, 200, "/callbacks/{id}", id, "request", "", ""},
+		{"sup1", "/callbacks/" + id + "/customer", 200, "/callbacks/{id}/customer", id, "request", "", ""},
+		{"sup1", "/search?q=Asha", 200, "/search", "", "request", "", ""},
+		{"sup1", "/board/cards?id=" + id, 200, "/board/cards", "", "request", "", ""},
+		{"sup1", "/activities.csv", 200, "/activities.csv", "", "request", "", ""},
+		{"aud1", "/audit/" + id + "/bundle.zip", 200, "/audit/{id}/bundle.zip", id, "request", "", ""},
+		{"aud1", "/audit/" + id + "/history.json", 200, "/audit/{id}/history.json", id, "request", "", ""},
+		{"sup1", "/audit/" + id + "/bundle.zip", 403, "/audit/{id}/bundle.zip", id, "refused", "forbidden", "R24"},
+		{"sup1", "/audit", 403, "/audit", "", "refused", "forbidden", "R24"},
+		{"sup1", "/people", 403, "/people", "", "refused", "forbidden", ""},
+		{"sup1", "/people/Asha", 403, "/people/{id}", "", "refused", "forbidden", ""},
+		{"sup1", "/callbacks/" + nobody, 404, "/callbacks/{id}", nobody, "refused", "not_found", ""},
+		{"sup1", "/callbacks/Asha", 404, "/callbacks/{id}", "", "refused", "not_found", ""},
+		{"sup1", "/board/more", 400, "/board/more", "", "refused", "malformed", ""},
+		{"sup1", "/Asha", 404, "page", "", "refused", "not_found", ""},
+		{"", "/callbacks/" + id, 303, "/callbacks/{id}", id, "refused", "unauthenticated", ""},
+	} {
+		mu.Lock()
+		log.Reset()
+		mu.Unlock()
+		require.Equal(t, c.status, h.get(c.as, c.path).status, c.path)
+		mu.Lock()
+		lines := log.String()
+		mu.Unlock()
+		require.NotContains(t, lines, "Asha", c.path)
+		var said object
+		for line := range strings.Lines(lines) {
+			var o object
+			require.NoError(t, json.Unmarshal([]byte(line), &o))
+			if o["route"] == c.route {
+				require.Nil(t, said, "one line for %s", c.path)
+				said = o
+			}
+		}
+		require.NotNil(t, said, "%s: %s", c.path, lines)
+		want := object{"msg": c.msg, "status": float64(c.status)}
+		for key, value := range map[string]string{"principal": c.as, "callback_id": c.about, "code": c.code} {
+			if value != "" {
+				want[key] = value
+			}
+		}
+		if c.code != "" {
+			want["rule"] = c.byRule
+		}
+		for _, key := range []string{"time", "level", "request_id", "method", "route", "ms"} {
+			require.Contains(t, said, key, c.path)
+			delete(said, key)
+		}
+		require.Equal(t, want, said, c.path)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
