@@ -21,6 +21,7 @@ import (
 	"ringback/activities"
 	"ringback/api"
 	"ringback/audit"
+	"ringback/book"
 	"ringback/callback"
 	"ringback/config"
 	"ringback/connectors"
@@ -225,7 +226,7 @@ func (d *Desk) Work(ctx context.Context) error {
 		}
 		defer func() { cancel(); wait() }()
 	}
-	sweeper := d.sweeper()
+	sweeper := d.sweeper(terms(connected))
 	swept := make(chan struct{})
 	go func() { defer close(swept); _ = sweeper.Run(ctx) }() // it has no errors of its own
 	select {
@@ -240,10 +241,11 @@ func (d *Desk) Work(ctx context.Context) error {
 // sweeper is this process's. Of many workers one sweeps, and all keep the
 // watch; where the engine is inside there is no other worker, and nobody to
 // wait for after a crash.
-func (d *Desk) sweeper() *sweep.Sweeper {
+func (d *Desk) sweeper(remembered []book.Term) *sweep.Sweeper {
 	o := sweep.Options{
 		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
-		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
+		Outages: api.NewTemporalEngine(d.Client, d.Config.Settings.Temporal.Namespace, d.Config.Settings.Temporal.TaskQueue),
+		Logger:  d.Logger, Registry: d.Registry, Every: sweepEvery, Terms: remembered,
 	}
 	if !d.EngineInside {
 		o.Lease = d.Store

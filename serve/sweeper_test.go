@@ -28,7 +28,7 @@ func TestR27_OfManyWorkersOneSweeps(t *testing.T) {
 		d.Client, d.EngineInside, d.Registry = idle{}, inside, prometheus.NewRegistry()
 		return d
 	}
-	first, second := worker(false).sweeper(), worker(false).sweeper()
+	first, second := worker(false).sweeper(nil), worker(false).sweeper(nil)
 	sweeps := func(w *sweep.Sweeper) bool {
 		r, err := w.Once(t.Context())
 		require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestR27_OfManyWorkersOneSweeps(t *testing.T) {
 		require.True(t, sweeps(second), "the first is gone")
 		require.False(t, sweeps(first))
 	}
-	require.True(t, sweeps(worker(true).sweeper()), "after a crash, one with the engine inside waits for nobody")
+	require.True(t, sweeps(worker(true).sweeper(nil)), "after a crash, one with the engine inside waits for nobody")
 }
 
 // An auditor goes from a callback to its workflow where the settings say that the UI is.
