@@ -97,7 +97,8 @@ func (o *Outages) TellBeginning(ctx context.Context, in contract.OutageTelling) 
 }
 
 // TellEnd tells every callback that is linked to the outage that it is over. It
-// returns when none is, and nobody can be any more.
+// returns when none is, and nobody should be any more; whoever is shown to be
+// linked even later is told by the sweeper.
 func (o *Outages) TellEnd(ctx context.Context, in contract.OutageTelling) error {
 	t := o.telling(ctx, contract.SignalOutageEnded, in)
 	defer beating(ctx, t.after.Load)() // a busy engine may take long to take one batch
@@ -106,13 +107,14 @@ func (o *Outages) TellEnd(ctx context.Context, in contract.OutageTelling) error 
 		began = outage.EndedAt.Time
 	}
 	for {
+		whole := t.after.Load() == "" // else it tells of the rest alone, where a try before was cut off
 		found, err := t.pass(ctx, func(ctx context.Context, after string) ([]string, error) {
 			return o.Book.Linked(ctx, in.ID, after, tellBatch)
 		})
 		if err != nil {
 			return err
 		}
-		if !found && o.now().Sub(began) >= lateComers {
+		if whole && !found && o.now().Sub(began) >= lateComers {
 			return nil
 		}
 		if !pause(ctx, o.look()) {

@@ -198,3 +198,25 @@ func TestR23_ATellingThatDiedIsTakenUpWhereItWas(t *testing.T) {
 	})
 	require.NoError(t, <-done)
 }
+
+// A try that goes on behind those whom it had told, and finds nobody there, has
+// not seen who of them is linked still.
+func TestR23_OnlyAPassOverEverybodyShowsThatNobodyIsLinked(t *testing.T) {
+	t.Parallel()
+	s := &signals{told: map[string]int{}}
+	a := newAffected(5, true)
+	a.ended = noon // long ago
+	o := &activities.Outages{Book: a, Engine: s, Look: time.Millisecond}
+	env := newEnvironment()
+	env.RegisterActivity(o)
+	env.SetHeartbeatDetails("c0004")
+	done := make(chan error, 1)
+	go func() {
+		_, err := env.ExecuteActivity(o.TellEnd, telling)
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return s.count() == 5 || len(done) > 0 }, 30*time.Second, time.Millisecond)
+	require.Equal(t, 5, s.count())
+	a.set(func() { clear(a.linked) })
+	require.NoError(t, <-done)
+}

@@ -38,7 +38,8 @@ type Options struct {
 	NoKeys bool
 	// Sessions knows the browsers that are signed in; nil: only tokens are known.
 	Sessions Sessions
-	// Throttle limits tokens of nobody from one address; nil: there is no limit.
+	// Throttle limits tokens of nobody from one address, and knows which address a
+	// request is from; nil: there is no limit.
 	Throttle *Throttle
 	// SignIn answers /sign-in, what is below it, and /sign-out; nil: 404.
 	SignIn http.Handler
@@ -98,7 +99,8 @@ type Limits struct {
 	// PerSecond and Burst limit the requests of one principal; 0: no limit.
 	PerSecond float64
 	Burst     int
-	// InboundPerSecond and InboundBurst limit the requests of one other system; 50 and 200.
+	// InboundPerSecond and InboundBurst limit the requests of one other system that
+	// prove to be its, and those from one address that prove nothing; 50 and 200.
 	InboundPerSecond float64
 	InboundBurst     int
 	// Streams is how many streams may be open at once; 1000.
@@ -150,6 +152,7 @@ type API struct {
 	limits         Limits
 	limiter        *limiter
 	inbound        *limiter
+	unproven       *limiter
 	log            *slog.Logger
 	metrics        *metrics
 	tracer         trace.Tracer
@@ -223,6 +226,7 @@ func New(o Options) (*API, error) {
 		a.limiter = newLimiter(a.limits.PerSecond, a.limits.Burst)
 	}
 	a.inbound = newLimiter(a.limits.InboundPerSecond, a.limits.InboundBurst)
+	a.unproven = newLimiter(a.limits.InboundPerSecond, a.limits.InboundBurst)
 	var err error
 	if a.metrics, err = newMetrics(o.Registry, o.Watch, o.Book); err != nil {
 		return nil, fmt.Errorf("api: registering metrics: %w", err)

@@ -126,7 +126,7 @@ func (a *API) read(ctx context.Context, r *request) (*book.View, error) {
 func (a *API) list(ctx context.Context, r *request) (*answer, error) {
 	q := r.query()
 	filter := a.filter(q)
-	sort := book.Sort(q.choice("sort", string(book.SortDueAt), string(book.SortRequestedAt)))
+	sort := book.Sort(q.choice("sort", string(book.SortDueAt), string(book.SortPromise), string(book.SortRequestedAt)))
 	if sort == "" {
 		sort = book.SortDueAt
 	}
@@ -198,7 +198,8 @@ func filterParams() []*huma.Param {
 func listParams() []*huma.Param {
 	least, most := 1.0, 200.0
 	return []*huma.Param{
-		choiceParam("sort", "by promise, or newest first", string(book.SortDueAt), string(book.SortRequestedAt)),
+		choiceParam("sort", "by promise, whoever called in again first; by promise alone (R10); or newest first",
+			string(book.SortDueAt), string(book.SortPromise), string(book.SortRequestedAt)),
 		{Name: "limit", In: "query", Description: "items on a page", Schema: &huma.Schema{
 			Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: 50,
 		}},
@@ -273,6 +274,12 @@ func (a *API) promise(ctx context.Context, r *request, b *createBody, to route) 
 		e.intake = &in
 		destinations, outage := a.destinations(in, pinned), a.outages.affecting(ctx, in, pinned)
 		e.send = func(ctx context.Context, _ bool) (contract.Outcome, error) {
+			if e.taken {
+				// What is shown was promised. An engine that has forgotten it would begin it anew.
+				if v, err := a.book.Callback(ctx, in.CallbackID); err == nil {
+					return contract.Outcome{Version: v.State.Version, Digest: e.Digest}, nil
+				}
+			}
 			return a.engine.Create(ctx, e.ID, contract.Input{
 				Policy: pinned, StarterProjects: true, Destinations: destinations,
 				Request: callback.Request{

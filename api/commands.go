@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"ringback/book"
@@ -202,7 +201,7 @@ func (a *API) accepted(name callback.CommandName, who Principal, before *book.Vi
 	switch name {
 	case callback.CommandStart:
 		a.later.do(func(ctx context.Context) {
-			if _, err := a.book.SetPresence(ctx, who.ID, book.BusyState, a.instant()); err != nil {
+			if err := a.book.MakeBusy(ctx, who.ID, a.instant()); err != nil {
 				a.log.WarnContext(ctx, "presence could not be set", "principal", who.ID, "error", err.Error())
 			}
 		})
@@ -328,8 +327,9 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 	switch {
 	case err != nil && !errors.Is(err, book.ErrNotFound):
 		return c, err
-	case e.taken && to == nil:
-		// The first try may have used it up; then its outcome is given again.
+	case e.taken && (to == nil || reserved.ErrandID != e.ID):
+		// If the first try was accepted its outcome is given again, whoever it gave it
+		// to; if not, this is refused.
 		return c, nil
 	case err != nil, reserved.By != r.who.ID, to == nil:
 		bare := callback.Escalate{TextID: c.TextID}
@@ -337,14 +337,15 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 		return c, nil //nolint:nilerr // that there is none is told later
 	}
 	c.Transfer.To = person(to)
-	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(a.instant())) {
+	if !e.taken && (!reserved.UsedAt.IsZero() || reserved.ExpiresAt.Reached(e.CreatedAt)) {
 		e.late = a.unless(c, r.who, refuse(callback.CodeNoneAvailable, "R01", "the reservation has lapsed or was used: reserve again"))
 		return c, nil
 	}
+	e.reservation = reserved.ID
 	e.accepted = func() {
 		a.later.do(func(ctx context.Context) {
-			if err := a.book.ConsumeReservation(ctx, *b.TransferID); err != nil {
-				a.log.WarnContext(ctx, "a reservation could not be marked as used; it lapses by itself", "error", err.Error())
+			if err := a.book.Transferred(ctx, reserved.ID); err != nil {
+				a.log.WarnContext(ctx, "whoever took a transfer could not be set busy", "error", err.Error())
 			}
 		})
 	}
@@ -355,7 +356,7 @@ func (a *API) makeEscalate(ctx context.Context, r *request, e *errand, b *escala
 // it anyway: who may not give it at all is told so first.
 func (a *API) unless(c callback.Command, who Principal, refusal *callback.Fault) func(*book.View, *callback.Policy) error {
 	return func(v *book.View, p *callback.Policy) error {
-		if v != nil && p != nil {
+		if v != nil && knows(p, v.State) {
 			if _, f := v.State.Clone().Do(p, c, who.person(), a.now(), p.Calendar); f != nil {
 				return f
 			}
@@ -392,14 +393,12 @@ func (a *API) customerCalled() *operation {
 			}
 			w := &work{name: contract.SignalCustomerCalled, callbackID: r.callbackID, view: view, local: true}
 			w.prepare = func(_ context.Context, e *errand) error {
-				call := contract.CustomerCalled{By: e.who.ID, TextID: e.text(book.TextNote, deref(b.Note))}
+				// A signal, unlike an update, has no id by which the engine would know it again: the
+				// operation's is the callback's to remember.
+				call := contract.CustomerCalled{By: e.who.ID, TextID: e.text(book.TextNote, deref(b.Note)), Operation: e.ID}
 				e.check, e.needsBook = r.may, true
 				e.send = func(ctx context.Context, _ bool) (contract.Outcome, error) {
-					told := contract.Outcome{Digest: e.Digest}
-					if e.taken && a.heard(ctx, e, call) {
-						return told, nil
-					}
-					return told, a.engine.CustomerCalled(ctx, e.CallbackID, call)
+					return contract.Outcome{Digest: e.Digest}, a.engine.CustomerCalled(ctx, e.CallbackID, call)
 				}
 				e.answer = func(v book.View) (*answer, error) {
 					given, err := a.answerCallback(http.StatusAccepted, a.show(v, policy, r.who))
@@ -412,14 +411,4 @@ func (a *API) customerCalled() *operation {
 			return a.carry(ctx, r, w)
 		},
 	}
-}
-
-// heard tells whether an earlier try of the same request has reached the
-// workflow: a signal, unlike an update, has no id that would say so.
-func (a *API) heard(ctx context.Context, e *errand, call contract.CustomerCalled) bool {
-	news, err := a.engine.News(ctx, e.CallbackID, 0)
-	return err == nil && slices.ContainsFunc(news.Events, func(h callback.Event) bool {
-		called, is := h.Fact.(*callback.CustomerCalled)
-		return is && h.Actor == call.By && called.TextID == call.TextID && !h.At.Before(e.CreatedAt.Time)
-	})
 }

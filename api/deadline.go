@@ -117,7 +117,7 @@ func explain(v *book.View, p *callback.Policy, entries []book.Entry) Deadline {
 			o.TierIndex, o.Tier, o.Queue, o.MadeAt, o.DueAt, string(o.Result), o.At, null(string(o.LateBy)),
 		})
 	}
-	if p == nil || c.TierIndex >= len(p.Ladder) {
+	if !knows(p, c) {
 		return d
 	}
 	if hash := v.Intake.PolicyHash; len(hash) > policyVersionLength {

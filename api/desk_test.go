@@ -24,6 +24,7 @@ import (
 	"ringback/api"
 	"ringback/book"
 	"ringback/callback"
+	"ringback/contract"
 	"ringback/store"
 )
 
@@ -77,7 +78,7 @@ func newDesk(t testing.TB, change ...func(*api.Options)) *desk {
 	d.book = &flakyBook{Book: s, store: s}
 	d.engine = newFakeEngine(d.clock.now, d.book)
 	o := api.Options{
-		Book: d.book, Engine: d.engine, Auditor: fakeAuditor{}, Drafts: fakeDrafts{}, Watch: s, DevTokens: true, Listen: "127.0.0.1:0",
+		Book: d.book, Engine: d.engine, Auditor: fakeAuditor{d.engine}, Drafts: fakeDrafts{}, Watch: s, DevTokens: true, Listen: "127.0.0.1:0",
 		Config: api.Config{
 			Organization: "Train support", Policies: policies(),
 			Tiers: map[string]int{"associate": 1, "supervisor": 2, "manager": 3, "executive": 4},
@@ -512,7 +513,18 @@ func (fakeDrafts) Check(text string) ([]*callback.Policy, *api.DraftMistake) {
 	return []*callback.Policy{policies()["supervisor-callback"]}, nil
 }
 
-type fakeAuditor struct{}
+type fakeAuditor struct{ engine *fakeEngine }
+
+// Heard knows all that the engine ever accepted.
+func (a fakeAuditor) Heard(_ context.Context, callbackID, id string) (contract.Heard, bool, error) {
+	a.engine.mu.Lock()
+	defer a.engine.mu.Unlock()
+	if a.engine.unreadable != nil {
+		return contract.Heard{}, false, a.engine.unreadable
+	}
+	h, known := a.engine.history[callbackID].Of(id)
+	return h, known, nil
+}
 
 func (fakeAuditor) History(context.Context, string) ([]byte, error) {
 	return []byte(`{"events":[{"eventId":"1","eventType":"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}]}`), nil

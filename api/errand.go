@@ -49,10 +49,12 @@ type work struct {
 // errand is one command of one request on its way.
 type errand struct {
 	book.Errand
-	who       Principal
-	texts     []book.Text
-	intake    *book.Intake
-	needsBook bool // it cannot go on while the database is away
+	who    Principal
+	texts  []book.Text
+	intake *book.Intake
+	// reservation is the one that it uses; no other errand can (R06).
+	reservation string
+	needsBook   bool // it cannot go on while the database is away
 	// taken: somebody began it before, so that it may have been accepted already.
 	taken bool
 	// ifVersion is the version that If-Match asks for; 0: any.
@@ -115,7 +117,8 @@ func (a *API) carry(ctx context.Context, r *request, w *work) (*answer, error) {
 	}
 }
 
-// attempt is one try; again: somebody else began the same request meanwhile.
+// attempt is one try; again: somebody else began the same request meanwhile, or
+// used what it was to use.
 func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (given *answer, again bool, err error) {
 	if e.Key != "" && w.away == nil {
 		if given, err = a.resume(ctx, e); given != nil {
@@ -128,7 +131,7 @@ func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (give
 			return nil, false, err
 		}
 	}
-	e.texts, e.late = nil, nil
+	e.texts, e.late, e.reservation = nil, nil, ""
 	err = w.prepare(ctx, e)
 	if err == nil {
 		err = a.before(r, w, e)
@@ -143,8 +146,12 @@ func (a *API) attempt(ctx context.Context, r *request, w *work, e *errand) (give
 	ctx = context.WithoutCancel(ctx)
 	if w.away == nil && !e.taken {
 		e.LeaseUntil = a.lease()
-		existing, err := a.book.Begin(ctx, book.Begin{Errand: e.Errand, Intake: e.intake, Texts: e.texts})
+		existing, err := a.book.Begin(ctx, book.Begin{
+			Errand: e.Errand, Intake: e.intake, Texts: e.texts, Reservation: e.reservation,
+		})
 		switch {
+		case errors.Is(err, book.ErrNoneAvailable): // somebody else has just used it, which is told in its turn
+			return nil, true, nil
 		case away(err):
 			w.away = err
 		case err != nil:
@@ -378,25 +385,57 @@ func (a *API) send(ctx context.Context, w *work, e *errand) (*answer, error) {
 	sending, cancel := context.WithTimeout(ctx, a.limits.Engine)
 	defer cancel()
 	outcome, err := e.send(sending, false)
+	over := e.Key != "" && errors.Is(err, ErrNoWorkflow)
+	if over {
+		outcome, err = a.heard(sending, e, err)
+	}
 	if err != nil {
 		return nil, a.failed(ctx, w, e, err)
 	}
 	if e.Key != "" && outcome.Digest != e.Digest {
 		return nil, a.drop(ctx, e, keyReused())
 	}
-	if e.accepted != nil {
+	if e.accepted != nil && !over {
 		e.accepted()
 	}
 	return a.settle(ctx, e, outcome)
+}
+
+// heard asks the histories what came of a command that no workflow takes any more. The engine tells the outcomes of a
+// callback's last run alone, and only while it keeps that; a key is good for longer. The error is gone where nothing came of it.
+func (a *API) heard(ctx context.Context, e *errand, gone error) (contract.Outcome, error) {
+	if a.auditor == nil {
+		return contract.Outcome{}, gone
+	}
+	first, heard, err := a.auditor.Heard(ctx, e.CallbackID, e.ID)
+	switch {
+	case err != nil:
+		return contract.Outcome{}, errors.Join(ErrOutcomeUnknown, err)
+	case !heard:
+		return contract.Outcome{}, gone
+	case first.Digest == "": // a signal's: the errand has been compared
+		first.Digest = e.Digest
+	}
+	outcome := contract.Outcome{Version: first.Version, Digest: first.Digest}
+	v, err := a.book.Callback(ctx, e.CallbackID)
+	if err == nil && v.State.Version < first.Version {
+		var news contract.News
+		news, err = a.engine.News(ctx, e.CallbackID, v.State.Version)
+		outcome.Events = news.Events
+	}
+	if err != nil {
+		err = errors.Join(ErrOutcomeUnknown, err)
+	}
+	return outcome, err
 }
 
 // failed sorts an error of the engine: refused, not accepted, or not known.
 func (a *API) failed(ctx context.Context, w *work, e *errand, err error) error {
 	var f *callback.Fault
 	switch {
-	case errors.As(err, &f), errors.Is(err, ErrEngineBusy):
+	case errors.As(err, &f):
 		return a.drop(ctx, e, err)
-	case errors.Is(err, ErrEngineAway):
+	case errors.Is(err, ErrEngineAway), errors.Is(err, ErrEngineBusy):
 		if e.taken { // what the first try came to is still not known
 			a.release(ctx, e)
 			return err

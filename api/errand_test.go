@@ -134,6 +134,66 @@ func TestIdempotency_SurvivesClosing(t *testing.T) {
 	d.do(complete).refused(409, "closed", "R09")
 }
 
+// The engine knows the outcomes of a callback's last run, and forgets those of one that closed long ago.
+func TestIdempotency_SurvivesTheEnginesForgetting(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	create := call{method: "POST", path: "/v1/callbacks", as: "agent1", key: "k0", body: asked()}
+	crash(d, true, create)
+	id := d.started()
+	attempt := call{method: "POST", path: "/v1/callbacks/" + id + "/attempts", as: "sup1", key: "k1", body: object{"disposition": "no_answer", "note": "rang out"}}
+	crash(d, true, attempt)
+	called := call{method: "POST", path: "/v1/callbacks/" + id + "/customer-called", as: "agent1", key: "k2"}
+	crash(d, true, called)
+	never := call{method: "POST", path: "/v1/callbacks/" + id + "/attempts", as: "sup1", key: "k3", body: object{"disposition": "busy"}}
+	crash(d, false, never)
+	d.clock.move(time.Minute)
+	require.NoError(t, d.engine.advance(t.Context(), d.book.store))
+
+	d.do(called).want(202)
+	require.NoError(t, d.engine.advance(t.Context(), d.book.store))
+	count := func(typ string) (n int) {
+		for _, e := range d.get("sup1", "/v1/callbacks/"+id+"/timeline").items() {
+			if e["type"] == typ {
+				n++
+			}
+		}
+		return n
+	}
+	require.Equal(t, 1, count("customer_called"), "told twice it is told once")
+
+	d.command("sup1", id, "attempts", object{"disposition": "reached"}).want(200)
+	d.command("sup1", id, "complete", object{"resolution_reason": "resolved", "call_summary": "explained"}).want(200)
+	for made := range d.engine.runs {
+		d.engine.forget(made)
+	}
+	d.engine.set(func(e *fakeEngine) { e.unreadable = errors.New("the archive is away") })
+	d.do(attempt).refused(504, "outcome_unknown", "")
+	d.engine.set(func(e *fakeEngine) { e.unreadable = nil })
+	other := attempt
+	other.body = object{"disposition": "busy"}
+	d.do(other).refused(422, "idempotency_key_reused", "")
+	first := d.do(attempt).want(200)
+	require.Equal(t, first.text(), d.do(attempt).want(200).text())
+	require.Equal(t, 2, count("attempted"), "each once")
+	d.do(never).refused(409, "closed", "R09")
+	attempt.key = "k4"
+	d.do(attempt).refused(409, "closed", "R09")
+
+	// The promise itself is not begun anew.
+	var promised string
+	for made := range d.engine.runs {
+		if made != id {
+			promised = made
+		}
+	}
+	_, err := d.book.store.Project(t.Context(), book.Batch{CallbackID: promised, Events: d.engine.runs[promised].events}) // the sweeper caught up
+	require.NoError(t, err)
+	d.engine.set(func(e *fakeEngine) { delete(e.runs, promised) })
+	require.Equal(t, promised, d.do(create).want(201).str("id"))
+	require.Len(t, d.engine.runs, 1)
+}
+
 // TestIdempotency_TakesOverAfterACrash: whoever began died with the errand
 // written, before or after the engine was told.
 func TestIdempotency_TakesOverAfterACrash(t *testing.T) {
@@ -434,4 +494,56 @@ func TestR04_OfTwelveClaimsOneWins(t *testing.T) {
 		r.refused(409, "already_claimed", "R04")
 	}
 	require.Equal(t, 1, won)
+}
+
+// R27: the engine may have taken the first try; that it is busy with the second
+// one says nothing about that.
+func TestR27_ABusyEngineDoesNotUndoWhatItHasAccepted(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	id := d.create()
+	create := call{method: "POST", path: "/v1/callbacks", as: "agent1", key: "k1", body: asked(func(b object) {
+		b["source"], b["customer"].(object)["ref"] = object{"system": "s", "ref": "1"}, "crm-2"
+	})}
+	note := call{method: "POST", path: "/v1/callbacks/" + id + "/notes", as: "sup1", key: "k2", body: object{"kind": "note", "body": "promised a refund"}}
+	declare := call{method: "POST", path: "/v1/outages", as: "mgr1", key: "k3", body: object{"lob": "flights"}}
+	crash(d, true, create)
+	crash(d, true, note)
+	d.book.set(func(b *flakyBook) {
+		b.before = func(name string) error {
+			if name == "answer" {
+				panic(http.ErrAbortHandler) // it has begun, and its answer is not kept
+			}
+			return nil
+		}
+	})
+	require.Panics(t, func() { d.http.ServeHTTP(discard{}, declare.request(t)) })
+	d.book.set(func(b *flakyBook) { b.before = nil })
+	require.Len(t, d.engine.outages, 1)
+	d.clock.move(time.Minute) // the leases are over
+
+	for _, trouble := range []func(e *fakeEngine){
+		func(e *fakeEngine) { e.busy = true },
+		func(e *fakeEngine) { e.busy, e.away = false, true },
+	} {
+		d.engine.set(trouble)
+		for _, c := range []call{create, note, declare} {
+			require.Contains(t, []int{429, 503}, d.do(c).status, c.path)
+		}
+	}
+	d.engine.set(func(e *fakeEngine) { e.busy, e.away = false, false })
+	require.Len(t, d.get("mgr1", "/v1/outages?active=true").items(), 1, "R23: it goes on")
+	open, err := d.book.store.OpenErrands(t.Context(), callback.At(d.clock.now().Add(time.Hour)), 10)
+	require.NoError(t, err)
+	require.Len(t, open, 3, "what became of them is still to be learnt")
+
+	made := d.do(create).want(201)
+	require.Equal(t, "Asha Rao", made.str("customer", "name"))
+	create.key = "k4"
+	require.Equal(t, made.str("id"), d.do(create).refused(409, "duplicate", "R14").str("existing"), "its source is still taken")
+	d.do(note).want(201)
+	require.Equal(t, "promised a refund", d.get("sup1", "/v1/callbacks/"+id+"/notes").items()[0]["body"])
+	d.do(declare).want(201)
+	require.Len(t, d.engine.runs, 2)
+	require.Len(t, d.engine.outages, 1)
 }

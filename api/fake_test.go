@@ -40,6 +40,10 @@ type fakeEngine struct {
 	outages map[string]contract.OutageState
 	// inputs with which callbacks were started.
 	inputs map[string]contract.Input
+	// history is what callbacks have heard, whatever the engine has forgotten of it;
+	// unreadable: why that cannot be told.
+	history    map[string]contract.Memory
+	unreadable error
 }
 
 type run struct {
@@ -54,6 +58,7 @@ func newFakeEngine(now func() time.Time, b api.Book) *fakeEngine {
 	return &fakeEngine{
 		now: now, book: b, runs: map[string]*run{}, redelivered: map[string]contract.Delivery{},
 		outages: map[string]contract.OutageState{}, inputs: map[string]contract.Input{},
+		history: map[string]contract.Memory{},
 	}
 }
 
@@ -164,6 +169,7 @@ func (e *fakeEngine) Command(ctx context.Context, id, updateID string, name call
 		r.owed = r.state.Version
 	}
 	r.outcomes[updateID] = out
+	e.history[id] = e.history[id].With(contract.Heard{ID: updateID, Digest: o.Digest, Version: out.Version})
 	return e.answered(out, nil)
 }
 
@@ -215,6 +221,10 @@ func (e *fakeEngine) CustomerCalled(ctx context.Context, id string, in contract.
 	if r == nil || r.state.Status.Closed() {
 		return api.ErrNoWorkflow
 	}
+	if _, again := e.history[id].Of(in.Operation); again {
+		return nil
+	}
+	e.history[id] = e.history[id].With(contract.Heard{ID: in.Operation, Version: r.state.Version + 1})
 	r.events = append(r.events, r.state.CustomerCalls(r.policy, in.By, in.TextID, e.now(), r.policy.Calendar)...)
 	r.owed = r.state.Version
 	_, err := e.answered(contract.Outcome{}, nil)
@@ -248,6 +258,12 @@ func (e *fakeEngine) happens(id string, f func(r *run) []callback.Event) error {
 	r.events = append(r.events, f(r)...)
 	r.owed = r.state.Version
 	return nil
+}
+
+// forget drops the outcomes of a callback, as the engine does with earlier runs,
+// and with all of one that closed long ago.
+func (e *fakeEngine) forget(id string) {
+	e.set(func(e *fakeEngine) { e.runs[id].outcomes = map[string]contract.Outcome{} })
 }
 
 func (e *fakeEngine) HurryDelivery(_ context.Context, id string) error {
@@ -493,6 +509,13 @@ func (b *flakyBook) SetPresence(ctx context.Context, id string, s book.PresenceS
 	return through(b, "set presence", func() (book.Presence, error) { return b.Book.SetPresence(ctx, id, s, now) })
 }
 
+func (b *flakyBook) MakeBusy(ctx context.Context, id string, now callback.Instant) error {
+	if err := b.arrive("make busy"); err != nil {
+		return err
+	}
+	return b.Book.MakeBusy(ctx, id, now)
+}
+
 func (b *flakyBook) Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error) {
 	return through(b, "presences", func() ([]book.Presence, error) { return b.Book.Presences(ctx, now) })
 }
@@ -503,6 +526,20 @@ func (b *flakyBook) Reserve(ctx context.Context, r book.Reservation, now callbac
 
 func (b *flakyBook) Reservation(ctx context.Context, id string) (book.Reservation, error) {
 	return through(b, "reservation", func() (book.Reservation, error) { return b.Book.Reservation(ctx, id) })
+}
+
+func (b *flakyBook) Undeclare(ctx context.Context, id string) error {
+	if err := b.arrive("undeclare"); err != nil {
+		return err
+	}
+	return b.Book.Undeclare(ctx, id)
+}
+
+func (b *flakyBook) Answer(ctx context.Context, id string, given book.Answer) error {
+	if err := b.arrive("answer"); err != nil {
+		return err
+	}
+	return b.Book.Answer(ctx, id, given)
 }
 
 func (b *flakyBook) DrawWaits(ctx context.Context, queues []string) ([]string, error) {

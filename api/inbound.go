@@ -159,8 +159,9 @@ func (a *API) receiving(method, path, from, proof string) *operation {
 // requests they are, so that Idempotency-Key means something.
 const emailPath = "email"
 
-// receive hands a request to its connector: limited in rate and size, and where
-// the connector does not verify by itself, by an API key.
+// receive hands a request to its connector: limited in size and, as long as it
+// proves nothing, in the rate of its address; once it has, in that of its system.
+// Where the connector does not verify by itself, an API key is the proof.
 func (a *API) receive(ctx context.Context, r *request, path string) (*answer, error) {
 	i := slices.IndexFunc(a.connectors, func(c connectors.Connector) bool {
 		in, is := c.(connectors.Inbound)
@@ -170,9 +171,22 @@ func (a *API) receive(ctx context.Context, r *request, path string) (*answer, er
 		return nil, refuse(callback.CodeNotFound, "", "this connector is not configured")
 	}
 	in := a.connectors[i].(connectors.Inbound) // as it was found
-	if !a.inbound.allow(in.Name(), a.now()) {
-		return nil, refuse(callback.CodeRateLimited, "", "slow down a little")
+	from, proven := a.throttle.address(r.Request), false
+	if !a.unproven.left(from, a.now()) {
+		return nil, refuse(callback.CodeRateLimited, "", "too much that proves nothing came from where you are: slow down")
 	}
+	defer func() {
+		if !proven {
+			a.unproven.count(from, a.now())
+		}
+	}()
+	ctx = connectors.WithAdmission(ctx, func() *callback.Fault {
+		proven = true
+		if !a.inbound.allow(in.Name(), a.now()) {
+			return refuse(callback.CodeRateLimited, "", "slow down a little")
+		}
+		return nil
+	})
 	if scoped, is := in.(connectors.Scoped); is {
 		who, err := a.authenticate(r.Request)
 		if err != nil {
@@ -181,6 +195,9 @@ func (a *API) receive(ctx context.Context, r *request, path string) (*answer, er
 		r.who, r.trail.principal = who, who.ID
 		if who.Staff != nil || !slices.Contains(who.Scopes, scoped.Scope()) {
 			return nil, refuse(callback.CodeForbidden, "", "this takes an API key with the scope "+scoped.Scope())
+		}
+		if f := connectors.Proven(ctx); f != nil {
+			return nil, f
 		}
 	}
 	most := int64(maxBody)

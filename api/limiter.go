@@ -32,16 +32,32 @@ func (l *limiter) allow(who string, now time.Time) bool {
 	if l == nil {
 		return true
 	}
+	return l.limit(who, now).AllowN(now, 1)
+}
+
+func (l *limiter) limit(who string, now time.Time) *rate.Limiter {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	of := l.of[who]
 	if of == nil {
 		l.makeRoom(now)
 		of = rate.NewLimiter(l.perSecond, l.burst)
 		l.of[who] = of
 	}
-	l.mu.Unlock()
-	return of.AllowN(now, 1)
+	return of
 }
+
+// left tells whether allow would, and counts nothing.
+func (l *limiter) left(who string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := l.of[who]
+	return of == nil || of.TokensAt(now) >= 1
+}
+
+// count counts one that was let in when enough was left; what many at once took
+// too much is held against those who come next.
+func (l *limiter) count(who string, now time.Time) { l.limit(who, now).ReserveN(now, 1) }
 
 // makeRoom forgets those who have been quiet so long that forgetting them makes
 // no difference; where that is not enough, any.
@@ -63,7 +79,7 @@ func (l *limiter) makeRoom(now time.Time) {
 }
 
 // Throttle limits how often an address may fail to prove who it is. Nil: there
-// is no limit.
+// is no limit, and no proxy is believed.
 type Throttle struct {
 	failed, begun *limiter
 	proxies       []netip.Prefix
@@ -78,13 +94,15 @@ const beginsPerFailure = 10
 // at once; 0: there is no limit. Proxies pass on whom they ask for in
 // X-Forwarded-For; nobody else is believed in that.
 func NewThrottle(perMinute int, proxies []netip.Prefix, now func() time.Time) *Throttle {
-	if perMinute <= 0 {
-		return nil
-	}
 	if now == nil {
 		now = time.Now
 	}
-	of := func(perMinute int) *limiter { return newLimiter(float64(perMinute)/60, perMinute/3) }
+	of := func(perMinute int) *limiter {
+		if perMinute <= 0 {
+			return nil
+		}
+		return newLimiter(float64(perMinute)/60, perMinute/3)
+	}
 	return &Throttle{failed: of(perMinute), begun: of(beginsPerFailure * perMinute), proxies: proxies, now: now}
 }
 
@@ -128,7 +146,7 @@ func (t *Throttle) address(r *http.Request) string {
 }
 
 func (t *Throttle) trusts(at netip.Addr) bool {
-	return slices.ContainsFunc(t.proxies, func(p netip.Prefix) bool { return p.Contains(at) })
+	return t != nil && slices.ContainsFunc(t.proxies, func(p netip.Prefix) bool { return p.Contains(at) })
 }
 
 // parseAddress reads an address with or without a port.

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"ringback/book"
+	"ringback/callback"
 )
 
 func ids(items []map[string]any) []string {
@@ -164,4 +167,36 @@ func TestConditionalGet(t *testing.T) {
 	for _, other := range []string{`"2"`, `"1", "2"`, `3`, `"3`, `"2" "3"`, `"3", *`} {
 		get(other).want(http.StatusOK)
 	}
+}
+
+// A callback whose policy is gone, or was shortened, is shown all the same: only what may be done with it is not known here.
+func TestR10_ACallbackOfAPolicyThatIsGoneIsListed(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	known := d.create()
+	for id, name := range map[string]string{
+		"01a20000-0000-7000-8000-000000000001": "gone", "01a20000-0000-7000-8000-000000000002": "supervisor-callback",
+	} {
+		p := *policies()["supervisor-callback"].Pin("", "")
+		p.Name = name
+		for range 3 {
+			p.Ladder = append(p.Ladder, p.Ladder[len(p.Ladder)-1])
+		}
+		c, events := callback.Open(&p, callback.Request{ID: id, By: "agent1", At: callback.At(noon.Add(-24 * time.Hour))}, p.Calendar)
+		events = append(events, c.Advance(&p, noon.Add(-19*time.Hour), p.Calendar)...) // to its last tier
+		for range p.Ladder {
+			events = append(events, c.Advance(&p, noon, p.Calendar)...)
+		}
+		require.Greater(t, c.TierIndex, 1)
+		_, err := d.book.store.Project(t.Context(), book.Batch{CallbackID: id, Events: events})
+		require.NoError(t, err)
+
+		shown := d.get("sup1", "/v1/callbacks/"+id).want(200)
+		require.Equal(t, []any{}, shown.at("allowed"))
+		require.Equal(t, name, shown.str("policy"))
+		d.get("sup1", "/v1/callbacks/"+id+"/deadline").want(200)
+		d.get("sup1", "/v1/callbacks/"+id+"/timeline").want(200)
+	}
+	require.Len(t, d.get("sup1", "/v1/callbacks").want(200).items(), 3)
+	require.NotEmpty(t, d.get("sup1", "/v1/callbacks/"+known).want(200).at("allowed"))
 }

@@ -92,7 +92,7 @@ func (a *API) repeatable(ctx context.Context, r *request, name string, do func(c
 	given, err := do(ctx, e)
 	var f *callback.Fault
 	switch {
-	case errors.As(err, &f), errors.Is(err, ErrEngineBusy), errors.Is(err, ErrEngineAway) && !e.taken:
+	case errors.As(err, &f), !e.taken && (errors.Is(err, ErrEngineBusy) || errors.Is(err, ErrEngineAway)):
 		return nil, a.drop(ctx, e, err)
 	case err != nil:
 		a.release(ctx, e)

@@ -148,9 +148,12 @@ func (a *API) declareOutage(ctx context.Context, r *request) (*answer, error) {
 		beginning, cancel := context.WithTimeout(ctx, a.limits.Engine)
 		defer cancel()
 		err = a.engine.BeginOutage(beginning, contract.OutageInput{ID: o.ID, By: declared.DeclaredBy, At: declared.DeclaredAt})
-		if errors.Is(err, ErrEngineAway) || errors.Is(err, ErrEngineBusy) {
-			if undo := a.book.Undeclare(ctx, o.ID); undo != nil && !e.taken {
-				a.log.WarnContext(ctx, "an outage that did not begin is still declared: end it", "outage", o.ID, "error", undo.Error())
+		// What a first try declared may have begun; it is not undone for a second one.
+		if !e.taken && (errors.Is(err, ErrEngineAway) || errors.Is(err, ErrEngineBusy)) {
+			if undo := a.book.Undeclare(ctx, o.ID); undo != nil {
+				// It begins when the engine is back, by a repeat or by the sweeper: it is not refused.
+				a.log.WarnContext(ctx, "an outage that did not begin is still declared; it begins later", "outage", o.ID, "error", undo.Error())
+				err = ErrOutcomeUnknown
 			}
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/book"
 	"ringback/callback"
 )
 
@@ -85,6 +86,30 @@ func TestR23_AnOutageThatCannotBeginLeavesNothing(t *testing.T) {
 	require.Equal(t, true, d.get("mgr1", "/v1/outages/"+id).at("active"))
 	d.book.set(func(b *flakyBook) { b.away = true })
 	d.post("mgr1", "/v1/outages/"+id+"/end", nil).refused(503, "unavailable", "")
+}
+
+// It stays declared, and whoever looks after it begins it: that it came to
+// nothing cannot be said.
+func TestR23_AnOutageThatCannotBeUndoneIsNotRefused(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	declare := call{method: "POST", path: "/v1/outages", as: "mgr1", key: "k1", body: object{"lob": "flights"}}
+	d.engine.set(func(e *fakeEngine) { e.away = true })
+	d.book.set(func(b *flakyBook) {
+		b.before = func(name string) error {
+			if name == "undeclare" {
+				return book.ErrUnavailable
+			}
+			return nil
+		}
+	})
+	d.do(declare).refused(504, "outcome_unknown", "")
+	d.book.set(func(b *flakyBook) { b.before = nil })
+	d.do(declare).refused(503, "unavailable", "")
+	d.engine.set(func(e *fakeEngine) { e.away = false })
+	id := d.do(declare).want(201).str("id")
+	require.Len(t, d.get("mgr1", "/v1/outages").items(), 1)
+	require.Contains(t, d.engine.outages, id)
 }
 
 func TestR23_OutagesAreListedNewestFirst(t *testing.T) {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +34,8 @@ type system struct {
 	replayed []string
 	replay   error
 	disabled bool
+	// hold keeps a request until it returns.
+	hold func()
 }
 
 func (s *system) Name() string                                       { return s.name }
@@ -42,7 +47,23 @@ func (s *system) Wants(in book.Intake, p *callback.Policy) bool {
 	return s.wants == nil || s.wants(in, p)
 }
 
+// secret is what a system proves itself by.
+const secret = "X-Test-Secret"
+
 func (s *system) Receive(w http.ResponseWriter, r *http.Request) {
+	if s.hold != nil {
+		s.hold()
+	}
+	if s.path != "email" {
+		f := &callback.Fault{Code: callback.CodeUnauthenticated, Detail: "no secret"}
+		if r.Header.Get(secret) != "" {
+			f = connectors.Proven(r.Context())
+		}
+		if f != nil {
+			api.WriteProblem(w, f)
+			return
+		}
+	}
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	s.mu.Lock()
@@ -246,7 +267,7 @@ func TestConnectorsTellHowTheyAre(t *testing.T) {
 	require.Contains(t, d.get("", "/metrics").text(), `ringback_inbound_kept_messages{connector="freshdesk"} 1`)
 }
 
-func TestInboundIsLimitedBeforeItIsHandedOn(t *testing.T) {
+func TestInboundIsLimitedInSizeAndRate(t *testing.T) {
 	t.Parallel()
 	freshdesk := &system{name: "freshdesk", path: "freshdesk"}
 	zoho := &system{name: "zohodesk", path: "zohodesk"}
@@ -257,7 +278,7 @@ func TestInboundIsLimitedBeforeItIsHandedOn(t *testing.T) {
 		o.Limits.InboundBurst, o.Limits.InboundPerSecond = 5, 1
 	})
 	send := func(method, path, token, body string) *reply {
-		header := map[string]string{"Content-Type": "text/plain"}
+		header := map[string]string{"Content-Type": "text/plain", secret: "x"}
 		if token != "" {
 			header["Authorization"] = "Bearer " + token
 		}
@@ -287,6 +308,74 @@ func TestInboundIsLimitedBeforeItIsHandedOn(t *testing.T) {
 	}
 	send("POST", "freshdesk", "", "hint").refused(429, "rate_limited", "")
 	send("GET", "zohodesk", "", "").want(202) // each has its own
+}
+
+// Whoever cannot prove anything uses up what their own address may, and nothing
+// of what a system may that proves where it comes from: neither by what they send
+// in its name, nor by how much of it at once.
+func TestR14_JunkDoesNotKeepSignedMessagesOut(t *testing.T) {
+	t.Parallel()
+	bench, mailbox := &system{name: "servicebench", path: "exceptions"}, scoped{&system{name: "mailbox", path: "email"}}
+	d := newDesk(t, withSystems(bench, mailbox), func(o *api.Options) {
+		o.Authenticator = keys{"good": {ID: "system:mail", Scopes: []string{api.ScopeIntake}}}
+		o.Limits.InboundBurst, o.Limits.InboundPerSecond = 5, 1
+		o.Throttle = api.NewThrottle(0, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, o.Now)
+	})
+	post := func(path, from, forwarded, proof string) *httptest.ResponseRecorder {
+		r := call{method: "POST", path: "/v1/inbound/" + path, body: "x"}.request(t)
+		r.RemoteAddr = from
+		for name, value := range map[string]string{"X-Forwarded-For": forwarded, secret: proof, "Authorization": proof} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		w := httptest.NewRecorder()
+		d.http.ServeHTTP(w, r)
+		return w
+	}
+	const stranger, vendor, gateway, proxy = "192.0.2.9:1", "198.51.100.1:1", "198.51.100.2:1", "10.0.0.1:1"
+	for _, path := range []string{"exceptions", "email"} {
+		for range 3 {
+			post(path, stranger, "", "")
+		}
+	}
+	require.Equal(t, 429, post("exceptions", stranger, "", "").Code)
+	refused := post("email", stranger, "", "")
+	require.Equal(t, []any{429, "1"}, []any{refused.Code, refused.Header().Get("Retry-After")})
+	require.Empty(t, bench.received)
+	for range 5 {
+		require.Equal(t, 202, post("exceptions", vendor, "", "x").Code)
+		require.Equal(t, 202, post("email", gateway, "", "Bearer good").Code)
+	}
+	require.Equal(t, 429, post("exceptions", vendor, "", "x").Code, "of those that are signed there may be too many too")
+	require.Equal(t, 429, post("email", gateway, "", "Bearer good").Code)
+	require.Len(t, bench.received, 5)
+
+	// Behind a proxy of ours everybody has an address of their own.
+	d.clock.move(time.Minute)
+	for range 6 {
+		post("exceptions", proxy, "192.0.2.10", "")
+	}
+	require.Equal(t, 429, post("exceptions", proxy, "192.0.2.10", "").Code)
+	require.Equal(t, 202, post("exceptions", proxy, "198.51.100.1", "x").Code)
+	require.Equal(t, 401, post("exceptions", proxy, "192.0.2.11", "").Code)
+
+	// What came at once while enough was left is owed by those who come next.
+	d.clock.move(time.Minute)
+	var at, all sync.WaitGroup
+	at.Add(8)
+	bench.hold = func() { at.Done(); at.Wait() }
+	codes := make([]int, 8)
+	for i := range codes {
+		all.Go(func() { codes[i] = post("exceptions", stranger, "", "").Code })
+	}
+	all.Wait()
+	require.Equal(t, slices.Repeat([]int{401}, 8), codes)
+	bench.hold = nil
+	d.clock.move(3 * time.Second)
+	require.Equal(t, 429, post("exceptions", stranger, "", "").Code)
+	d.clock.move(2 * time.Second)
+	require.Equal(t, 401, post("exceptions", stranger, "", "").Code)
 }
 
 // Mail is posted by a system that says who it is: a repeat with its key gets the

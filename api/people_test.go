@@ -1,14 +1,18 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"ringback/api"
+	"ringback/book"
+	"ringback/callback"
 )
 
 func TestR01_ReserveForALiveTransfer(t *testing.T) {
@@ -68,6 +72,81 @@ func TestR06_ATransferAssignsAtOnce(t *testing.T) {
 	d.api.Close() // waits for what runs in the background
 	d.command("sup1", other, "escalate", object{"reason": "x", "transfer_id": transfer}).refused(409, "none_available", "R01")
 	require.Equal(t, "busy", d.get("mgr1", "/v1/me").str("presence", "state"))
+}
+
+// Of callbacks that are escalated at once with one transfer, one gets the
+// manager: no more than one customer is on the line.
+func TestR06_OneTransferServesOneEscalation(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	var ids []string
+	for i := range 4 {
+		ids = append(ids, d.started(func(b object) { b["customer"].(object)["ref"] = fmt.Sprint("crm-", i) }))
+	}
+	transfer := d.reserve("sup1")
+	var arrived, all sync.WaitGroup
+	arrived.Add(len(ids))
+	d.book.set(func(b *flakyBook) {
+		b.before = func(name string) error {
+			if name == "begin" { // all of them have seen that it is not used
+				arrived.Done()
+				arrived.Wait()
+			}
+			return nil
+		}
+	})
+	replies := make([]*reply, len(ids))
+	for i, id := range ids {
+		all.Go(func() { replies[i] = d.command("sup1", id, "escalate", object{"reason": "x", "transfer_id": transfer}) })
+	}
+	all.Wait()
+	d.book.set(func(b *flakyBook) { b.before = nil })
+	given := 0
+	for i, r := range replies {
+		if r.status == 200 {
+			given++
+			require.Equal(t, "mgr1", r.str("assignee"))
+			continue
+		}
+		r.refused(409, "none_available", "R01")
+		require.Equal(t, "in_progress", d.get("sup1", "/v1/callbacks/"+ids[i]).str("status"))
+	}
+	require.Equal(t, 1, given)
+}
+
+// What was refused has used nothing up, and whoever takes a request over has
+// what it had.
+func TestR06_ATransferBelongsToItsEscalation(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	one, two := d.started(), d.started(func(b object) { b["customer"].(object)["ref"] = "crm-2" })
+	transfer := d.reserve("sup1")
+	escalate := func(id, key string) call {
+		return call{method: "POST", path: "/v1/callbacks/" + id + "/escalate", as: "sup1", key: key, body: object{"reason": "x", "transfer_id": transfer}}
+	}
+	d.engine.set(func(e *fakeEngine) { e.away = true })
+	d.do(escalate(one, "k1")).refused(503, "unavailable", "")
+	d.engine.set(func(e *fakeEngine) { e.away = false })
+
+	crash(d, false, escalate(two, "k2")) // the engine was not told
+	d.do(escalate(one, "k3")).refused(409, "none_available", "R01")
+	d.clock.move(2 * time.Minute) // the lease is over, and so is the reservation
+	require.Equal(t, "mgr1", d.do(escalate(two, "k2")).want(200).str("assignee"))
+	d.do(escalate(one, "k3")).refused(409, "none_available", "R01")
+
+	// A first try that has none, since another release began it, takes none over.
+	three := d.started(func(b object) { b["customer"].(object)["ref"] = "crm-3" })
+	transfer = d.reserve("sup1")
+	crash(d, false, escalate(three, "k4"))
+	open, err := d.book.store.OpenErrands(t.Context(), callback.At(d.clock.now().Add(time.Hour)), 10)
+	require.NoError(t, err)
+	require.Len(t, open, 1)
+	require.NoError(t, d.book.store.Drop(t.Context(), open[0].ID))
+	_, err = d.book.store.Begin(t.Context(), book.Begin{Errand: open[0]})
+	require.NoError(t, err)
+	d.do(escalate(one, "k5")).want(200)
+	d.clock.move(time.Minute)
+	d.do(escalate(three, "k4")).invalid("transfer_id")
 }
 
 func TestR24_NobodyGivesACallbackToAnAuditor(t *testing.T) {

@@ -100,13 +100,15 @@ type People interface {
 	// it writes the errand that conclude makes of them, which has an answer; nil, or
 	// conclude nil: none. book.ErrRepeated: that errand has an answer already.
 	EditPerson(ctx context.Context, id string, edit func(book.Roster) (book.Person, error), conclude func(book.Person) (*book.Errand, error)) (book.Person, error)
+	MakeBusy(ctx context.Context, staffID string, now callback.Instant) error
 	SetPresence(ctx context.Context, staffID string, s book.PresenceState, now callback.Instant) (book.Presence, error)
 	Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error)
 	// Reserve holds one free person of a tier and queue, other than who asks, for a
 	// live transfer. The same id again is the same reservation. book.ErrNoneAvailable: nobody is free.
 	Reserve(ctx context.Context, r book.Reservation, now callback.Instant) (book.Reservation, error)
 	Reservation(ctx context.Context, id string) (book.Reservation, error)
-	ConsumeReservation(ctx context.Context, id string) error
+	// Transferred makes whoever it holds busy; again changes nothing.
+	Transferred(ctx context.Context, reservationID string) error
 	// DrawWaits returns the callbacks that wait in these queues for somebody to be drawn.
 	DrawWaits(ctx context.Context, queues []string) ([]string, error)
 }
@@ -196,6 +198,9 @@ type Auditor interface {
 	History(ctx context.Context, callbackID string) ([]byte, error)
 	// Replay runs it against the code that runs now.
 	Replay(ctx context.Context, callbackID string) (Verdict, error)
+	// Heard is what came of a command, or of an operation that was told, as the
+	// histories have it; false: they know nothing of it.
+	Heard(ctx context.Context, callbackID, id string) (contract.Heard, bool, error)
 }
 
 // Verdict is what a replay found.

@@ -80,7 +80,8 @@ type (
 	}
 	DispositionN struct {
 		Disposition string `json:"disposition"`
-		Count       int64  `json:"count"`
+		Count       int64  `json:"count" doc:"calls"`
+		Callbacks   int64  `json:"callbacks" doc:"with one such call or several: as many rows"`
 	}
 )
 
@@ -314,8 +315,8 @@ func calls(found *book.Report) Calls {
 		c.Callbacks = append(c.Callbacks, CallsMade{made, found.Attempts[made]})
 	}
 	for _, d := range callback.Dispositions {
-		if n := found.Dispositions[d]; n > 0 {
-			c.Dispositions = append(c.Dispositions, DispositionN{string(d), n})
+		if n := found.Dispositions[d]; n.Calls > 0 {
+			c.Dispositions = append(c.Dispositions, DispositionN{string(d), n.Calls, n.Callbacks})
 		}
 	}
 	return c

@@ -23,6 +23,7 @@ func report(t *testing.T) *desk {
 		d.command("sup1", id, "claim", nil).want(200)
 		d.command("sup1", id, "start", nil).want(200)
 		d.command("sup1", id, "attempts", object{"disposition": "busy"}).want(200)
+		d.command("sup1", id, "attempts", object{"disposition": "busy"}).want(200)
 		d.clock.move(after)
 		require.NoError(t, d.engine.advance(t.Context(), d.book.store))
 		d.command("sup1", id, "attempts", object{"disposition": "reached"}).want(200)
@@ -137,7 +138,7 @@ func TestReportsDrillDown(t *testing.T) {
 			require.Equal(t, count(m["count"]), d.rows(url.Values{"attempts": {fmt.Sprint(m["attempts"])}}))
 		}
 		require.Equal(t, []any{
-			map[string]any{"disposition": "reached", "count": 4.0}, map[string]any{"disposition": "busy", "count": 3.0},
+			map[string]any{"disposition": "reached", "count": 4.0, "callbacks": 4.0}, map[string]any{"disposition": "busy", "count": 6.0, "callbacks": 3.0},
 		}, attempts["dispositions"])
 		require.Equal(t, 3, d.rows(url.Values{"disposition": {"busy"}}))
 	}

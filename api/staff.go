@@ -31,7 +31,7 @@ type (
 		PersonAttributes
 		Active  *bool    `json:"active" required:"false"`
 		Unpin   []string `json:"unpin" required:"false" enum:"name,tier,queues,capacity,reports_to,shift,identities,roles,active" maxItems:"9" doc:"attributes to give back to the file or the sign-in"`
-		SignsIn *bool    `json:"signs_in" required:"false" doc:"false: whoever signs in with this id next is this person from then on"`
+		SignsIn *bool    `json:"signs_in" required:"false" doc:"false: their sessions end, and whoever signs in with this id next is this person from then on"`
 	}
 	// PersonAttributes are what may be said of anybody.
 	PersonAttributes struct {

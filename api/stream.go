@@ -438,8 +438,13 @@ func (h *hub) run(ctx context.Context) {
 	}
 }
 
-// lookAtOutages hands on which outages go on, where that has changed.
+// lookAtOutages hands on which outages go on, where that has changed and somebody
+// asks for it.
 func (h *hub) lookAtOutages(ctx context.Context) {
+	if !h.asked() {
+		h.told = "" // whoever asks next may have been told something else
+		return
+	}
 	active, err := h.book.ActiveOutages(ctx)
 	if err != nil {
 		h.log.DebugContext(ctx, "outages cannot be read", "error", err.Error()) // it is tried again soon
@@ -449,6 +454,18 @@ func (h *hub) lookAtOutages(ctx context.Context) {
 		h.told = now
 		h.hand(&change{outages: now})
 	}
+}
+
+// asked reports whether any reader is to be told of outages.
+func (h *hub) asked() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.readers {
+		if s.outages {
+			return true
+		}
+	}
+	return false
 }
 
 // hand gives a change to every reader; whoever is too far behind is lost.

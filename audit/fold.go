@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -28,6 +29,8 @@ type folder struct {
 	alarms   map[string]callback.Instant // timers that are set, with when they ring
 	draws    map[int64]*pendingDraw
 	outboxes []*outbox
+	// heard is what must not take effect once more.
+	heard contract.Memory
 	// drifted: today's calendar would compute another deadline than was recorded.
 	drifted bool
 }
@@ -75,8 +78,19 @@ func (f *folder) begin(t *transcript) error {
 			return err
 		}
 	}
-	f.state = &carried
+	if f.state != nil && !f.remembers(c.Heard) {
+		return wrong("run %d: what was taken up of what had been heard differs from the history", f.run)
+	}
+	f.state, f.heard = &carried, c.Heard
 	return nil
+}
+
+// remembers reports whether this is what the runs so far have heard, in any
+// order within one task; older code remembered nothing.
+func (f *folder) remembers(heard contract.Memory) bool {
+	byID := func(a, b contract.Heard) int { return strings.Compare(a.ID, b.ID) }
+	sorted := func(m contract.Memory) contract.Memory { return slices.SortedFunc(slices.Values(m), byID) }
+	return heard == nil || slices.Equal(sorted(heard), sorted(f.heard))
 }
 
 func (f *folder) isCarried(state json.RawMessage, how string) error {
@@ -169,6 +183,7 @@ func (f *folder) takeOne(left *arrivals, now *task, work *recorded) bool {
 		if f.try(work, func(c *callback.Callback, w callback.Worktime) []callback.Event {
 			return heard.hear(c, f.policy, now.now, w)
 		}) {
+			f.heard = f.heard.With(contract.Heard{ID: heard.operation, Version: f.state.Version})
 			left.signals = slices.Delete(slices.Clone(left.signals), i, i+1)
 			return true
 		}
@@ -205,7 +220,16 @@ func (f *folder) mustWait(left *arrivals, i int, now *task) bool {
 // order deals with one update, as its handler did.
 func (f *folder) order(o *order, now *task, work *recorded) bool {
 	if o.create != nil {
-		return o.outcome != nil && o.outcome.Version == f.state.Version
+		if o.outcome == nil || o.outcome.Version != f.state.Version {
+			return false
+		}
+		if o.first == nil {
+			f.hear(o)
+		}
+		return true
+	}
+	if o.first != nil {
+		return o.outcome != nil && o.outcome.Version == o.first.Version && o.digest == o.first.Digest
 	}
 	c := f.state.Clone()
 	w := *work
@@ -225,7 +249,12 @@ func (f *folder) order(o *order, now *task, work *recorded) bool {
 		return false
 	}
 	f.state, *work = c, w
+	f.hear(o)
 	return true
+}
+
+func (f *folder) hear(o *order) {
+	f.heard = f.heard.With(contract.Heard{ID: o.id, Digest: o.digest, Version: f.state.Version})
 }
 
 // advance lets the clock act.
@@ -356,6 +385,9 @@ func (f *folder) ended(t *transcript) error {
 		}
 		if err := f.handedOver(t); err != nil {
 			return err
+		}
+		if !f.remembers(t.next.Carried.Heard) {
+			return wrong("run %d: what was handed over of what had been heard differs from the history", f.run)
 		}
 		return f.isCarried(t.next.Carried.State, "handed over")
 	case endOther:

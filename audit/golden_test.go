@@ -41,7 +41,7 @@ func golden(t *testing.T, release string) map[string]*audit.History {
 
 func TestR24_GoldenHistoriesFollowByTheRules(t *testing.T) {
 	t.Parallel()
-	for _, release := range []string{"v1", "v2"} {
+	for _, release := range []string{"v1", "v2", "v3"} {
 		for name, h := range golden(t, release) {
 			t.Run(release+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -140,5 +140,27 @@ func TestR23_AForgedOutageIsNoticed(t *testing.T) {
 		})
 	}
 	require.Equal(t, 4, forged)
+	require.True(t, audit.New(audit.Options{}).Replay(h).Held())
+}
+
+// What a callback has heard decides what takes effect again: it follows from the runs before.
+func TestR24_AForgedMemoryIsNoticed(t *testing.T) {
+	t.Parallel()
+	h := golden(t, "v3")["repeated-after-continue-as-new"]
+	require.Len(t, h.Runs, 2)
+	from := h.Runs[0].Events[len(h.Runs[0].Events)-1].GetWorkflowExecutionContinuedAsNewEventAttributes().GetInput().GetPayloads()[0]
+	to := h.Runs[1].Events[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
+	forged := 0
+	leaves(t, from.Data, another, func(path string, changed []byte) {
+		if !strings.Contains(path, "heard") {
+			return
+		}
+		was := from.Data
+		from.Data, to.Data = changed, changed
+		require.False(t, audit.New(audit.Options{}).Replay(h).Held(), path)
+		from.Data, to.Data = was, was
+		forged++
+	})
+	require.Greater(t, forged, 20)
 	require.True(t, audit.New(audit.Options{}).Replay(h).Held())
 }

@@ -41,6 +41,7 @@ type input struct {
 		State       json.RawMessage   `json:"state"`
 		Unprojected []json.RawMessage `json:"unprojected"`
 		Outboxes    []contract.Outbox `json:"outboxes"`
+		Heard       contract.Memory   `json:"heard"`
 	} `json:"carried"`
 	raw []byte
 }
@@ -79,7 +80,9 @@ type task struct {
 type signal struct {
 	at   int64
 	name string
-	hear func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event
+	// operation, if it has one: told again under the same it is told once.
+	operation string
+	hear      func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event
 }
 
 // delivery is one that was asked for, by the event that scheduled it.
@@ -128,6 +131,8 @@ type order struct {
 	digest  string
 	outcome *outcome
 	refusal *callback.Fault
+	// first is what an earlier run remembers of it, if it is a repeat.
+	first *contract.Heard
 }
 
 // outcome is contract.Outcome, with its events as they were written.
@@ -162,7 +167,8 @@ type reader struct {
 	names     map[string]string
 	timers    map[string]alarm
 	draws     map[int64]bool
-	sent      map[int64]bool // deliveries under way, by the event that scheduled them
+	sent      map[int64]bool  // deliveries under way, by the event that scheduled them
+	told      map[string]bool // operations of signals
 	last      time.Time
 }
 
@@ -175,7 +181,7 @@ func transcribe(dc converter.DataConverter, run *historypb.History) (*transcript
 	r := &reader{
 		converter: dc,
 		orders:    map[int64]*order{}, admitted: map[string]*commonpb.Payloads{}, names: map[string]string{},
-		timers: map[string]alarm{}, draws: map[int64]bool{}, sent: map[int64]bool{},
+		timers: map[string]alarm{}, draws: map[int64]bool{}, sent: map[int64]bool{}, told: map[string]bool{},
 	}
 	s := started(run)
 	if s == nil {
@@ -321,8 +327,36 @@ func (r *reader) signal(e *historypb.HistoryEvent) error {
 	if err != nil {
 		return wrong("event %d: the signal %s cannot be read", e.GetEventId(), a.GetSignalName())
 	}
-	r.pending.signals = append(r.pending.signals, signal{e.GetEventId(), a.GetSignalName(), hear})
+	told := signal{at: e.GetEventId(), name: a.GetSignalName(), hear: hear}
+	if told.name == contract.SignalCustomerCalled {
+		var call contract.CustomerCalled
+		if err := r.decode(a.GetInput(), &call); err == nil {
+			told.operation = call.Operation
+		}
+	}
+	if told.operation != "" && (r.told[told.operation] || r.t.input.first(told.operation) != nil) {
+		told.hear = unheard
+	}
+	r.told[told.operation] = true
+	r.pending.signals = append(r.pending.signals, told)
 	return nil
+}
+
+// unheard is what comes of a signal that was told before: nothing.
+func unheard(*callback.Callback, *callback.Policy, time.Time, callback.Worktime) []callback.Event {
+	return nil
+}
+
+// first is what earlier runs remember of an update or a signal; nil: nothing.
+func (in *input) first(id string) *contract.Heard {
+	if in.Carried == nil {
+		return nil
+	}
+	h, heard := in.Carried.Heard.Of(id)
+	if !heard {
+		return nil
+	}
+	return &h
 }
 
 type hearing = func(c *callback.Callback, p *callback.Policy, now time.Time, w callback.Worktime) []callback.Event
@@ -521,7 +555,7 @@ func (r *reader) accepted(e *historypb.HistoryEvent) error {
 	if name == "" {
 		name, args = r.names[id], r.admitted[id]
 	}
-	o := order{at: e.GetEventId(), id: id, name: name}
+	o := order{at: e.GetEventId(), id: id, name: name, first: r.t.input.first(id)}
 	decode, known := commands[callback.CommandName(name)]
 	switch {
 	case name == contract.UpdateCreate:

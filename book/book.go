@@ -143,6 +143,8 @@ type Begin struct {
 	Errand Errand
 	Intake *Intake // create only
 	Texts  []Text
+	// Reservation is the one that the command uses; empty: none.
+	Reservation string
 }
 
 // Batch is news of one callback: consecutive events, in order.
@@ -189,9 +191,11 @@ type Filter struct {
 type Sort string
 
 // The orders. By due_at, a queued callback whose customer called in again comes
-// first (CONTRACT §4, customer-called); then earlier promises; null last.
+// first (CONTRACT §4, customer-called); then earlier promises; null last. By
+// promise, nobody is put before an older one (R10).
 const (
 	SortDueAt       Sort = "due_at"
+	SortPromise     Sort = "promise"
 	SortRequestedAt Sort = "-requested_at"
 )
 
@@ -284,8 +288,10 @@ type Reservation struct {
 	Queue     string
 	By        string
 	ExpiresAt callback.Instant
-	// UsedAt is when a command used it, once; zero: not yet.
-	UsedAt callback.Instant
+	// UsedAt is when a command used it, once; zero: not yet. ErrandID is that command's:
+	// it alone may use it again.
+	UsedAt   callback.Instant
+	ErrandID string
 }
 
 // DrawRequest asks for an assignee among a queue's members (R21). The same
@@ -301,6 +307,14 @@ type DrawRequest struct {
 	// Avoid is drawn only if nobody else can be: who had it last.
 	Avoid string
 	At    callback.Instant
+}
+
+// Term is how long a connector remembers what is under keys that begin with
+// Prefix: after it was written last, and while it names a callback that is open,
+// or was closed within that time.
+type Term struct {
+	Connector, Prefix string
+	Lasts             callback.Duration
 }
 
 // DrawRecord is a row of the ledger of draws: how its fairness is shown.
@@ -397,11 +411,14 @@ type Report struct {
 	// those without one.
 	Reached   map[int64]int64
 	Unreached int64
-	// Attempts counts callbacks by how many calls were made; Dispositions the calls
-	// by how they went.
+	// Attempts counts callbacks by how many calls were made; Dispositions calls, and
+	// callbacks that had any such, by how they went.
 	Attempts     map[int64]int64
-	Dispositions map[callback.Disposition]int64
+	Dispositions map[callback.Disposition]Calls
 }
+
+// Calls are how many there were, and of how many callbacks.
+type Calls struct{ Calls, Callbacks int64 }
 
 // PromiseFilter narrows promises beyond a ReportQuery; zero members do not.
 type PromiseFilter struct {
@@ -448,6 +465,13 @@ type Outage struct {
 
 // Active reports whether the outage goes on.
 func (o *Outage) Active() bool { return o.EndedAt.IsZero() }
+
+// OutageLink is an open callback that is linked to an outage that is over.
+type OutageLink struct {
+	CallbackID, Outage string
+	// EndedBy is who ended it; empty: it never began, and is not there any more.
+	EndedBy string
+}
 
 // Message is something that came in from another system and could not be
 // understood, or not be done. It is kept, and can be replayed after a fix.

@@ -115,6 +115,8 @@ func (f *Escalated) apply(c *Callback, e *Event) {
 	switch {
 	case f.By != byClock:
 		c.Former = ""
+	case f.Former != "":
+		c.Former = f.Former
 	case c.Status == StatusInProgress:
 		c.Former = c.Assignee // else whoever was cut off last: nobody has taken over since
 	}
@@ -144,7 +146,9 @@ func (f *Held) apply(c *Callback, e *Event) {
 	if f.ClockRuns {
 		return
 	}
-	c.Hold = &Hold{Since: e.At, Until: f.Until, Remaining: f.Remaining, WarnIn: slices.Clone(f.WarnIn), Outage: f.Outage}
+	c.Hold = &Hold{
+		Since: e.At, Until: f.Until, Remaining: f.Remaining, WarnIn: slices.Clone(f.WarnIn), CountsFrom: f.CountsFrom, Outage: f.Outage,
+	}
 	c.promised(Promise{DueAt: f.DueAt, WarnAt: f.WarnAt})
 }
 

@@ -19,7 +19,9 @@ const (
 	ToCandidate Relation = "candidate"
 	// ToOwner: accountable to the end (R05).
 	ToOwner Relation = "owner"
-	// ToFormer: was on the call when the clock escalated it, and nobody has claimed it since (R11).
+	// ToFormer: had it when the clock escalated it, and nobody has claimed it since
+	// (R11). Whether they had started does not matter: they cannot any more, and may
+	// be dialling.
 	ToFormer Relation = "former"
 	// ToMember: belongs to its queue.
 	ToMember Relation = "member"
@@ -42,7 +44,7 @@ const (
 	IsHeld       Need = "held"
 	Unclaimed    Need = "unclaimed"
 	IsClaimed    Need = "claimed"
-	IsStarted    Need = "started" // by the assignee; the former one had
+	IsStarted    Need = "started" // by the assignee; not asked of the former one (R11)
 	HigherTier   Need = "a higher tier"
 	PromiseAhead Need = "promise not passed"
 	ToOfQueue    Need = "to is of the queue" // whoever is to get it

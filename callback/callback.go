@@ -35,8 +35,8 @@ type Callback struct {
 	Assignee string `json:"assignee,omitempty"`
 	// OwnerTier is the index of the tier at which Owner became it.
 	OwnerTier int `json:"owner_tier,omitempty"`
-	// Former was on the call when the clock escalated, and may still record the
-	// contact and complete until somebody of the new tier takes over (R11).
+	// Former had it when the clock escalated, and may still record the contact and
+	// complete until somebody of the new tier takes over (R11).
 	Former string `json:"former,omitempty"`
 	// LastAssignee had it last; a draw prefers others.
 	LastAssignee string `json:"last_assignee,omitempty"`
@@ -102,6 +102,10 @@ type Hold struct {
 	// Remaining working time of the promise, and until its warnings.
 	Remaining Duration   `json:"remaining"`
 	WarnIn    []Duration `json:"warn_in,omitempty"`
+	// CountsFrom is the instant from which the promise counts at the earliest: Since,
+	// or the time that the customer had asked for and that had not come yet. Zero:
+	// not recorded (before EditionWorkingHolds).
+	CountsFrom Instant `json:"counts_from,omitzero"`
 	// Outage is the one for which it stands still (R23); empty: somebody held it.
 	Outage string `json:"outage,omitempty"`
 }

@@ -193,11 +193,16 @@ func (t *turn) resume(from Instant, p Promise) {
 }
 
 // goOn records that the clock goes on from an instant; what else waited has
-// moved by as long as it stood.
+// moved by as long as it stood: a start by working time, a reminder by the wall clock.
 func (t *turn) goOn(rule Rule, r *Resumed, from Instant) {
 	stood := Duration(from.Sub(t.Hold.Since.Time))
-	if !t.StartBy.IsZero() {
+	switch {
+	case t.StartBy.IsZero():
+	case t.Hold.CountsFrom.IsZero(): // recorded before it was known to be working time
 		r.StartBy = t.StartBy.Plus(stood)
+	default:
+		left := t.work.Spans(t.Hold.Since.Time, t.StartBy.Time)[0]
+		r.StartBy = At(t.work.Instants(from.Time, left)[0])
 	}
 	if !t.ChaseAt.IsZero() {
 		r.ChaseAt = t.ChaseAt.Plus(stood)

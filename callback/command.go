@@ -297,6 +297,9 @@ func (h HoldClock) decide(t *turn, _ Person) *Fault {
 // holding is the clock standing still from now on until an instant.
 func (t *turn) holding(until Instant) *Held {
 	e := &Held{Until: until, DueAt: t.DueAt}
+	if t.policy.Edition >= EditionWorkingHolds {
+		e.CountsFrom = t.countsFrom(t.now)
+	}
 	if t.running() {
 		to := make([]time.Time, 0, len(t.WarnAt)+1)
 		for _, w := range t.WarnAt {
@@ -334,7 +337,13 @@ func (t *turn) promiseNow() Promise {
 	if !t.running() {
 		return Promise{DueAt: t.DueAt, WarnAt: t.WarnAt}
 	}
-	return t.promiseAfter(t.countsFrom(t.now), append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
+	from := t.countsFrom(t.now)
+	// Whatever became of it meanwhile: who was given it before the time that the
+	// customer asked for has not got an earlier promise to keep (R27).
+	if t.Hold.CountsFrom.After(from.Time) {
+		from = t.Hold.CountsFrom
+	}
+	return t.promiseAfter(from, append(slices.Clone(t.Hold.WarnIn), t.Hold.Remaining))
 }
 
 // Reschedule.

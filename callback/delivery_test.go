@@ -90,7 +90,7 @@ func TestR23_AnOutageStopsTheClockAndItsEndLetsItGoOn(t *testing.T) {
 	require.Equal(t, "o1", f.Outage)
 	require.Equal(t, &Hold{
 		Since: f.at(20 * time.Minute), Until: f.at(24*time.Hour + 20*time.Minute), Remaining: 40 * minute,
-		WarnIn: []Duration{10 * minute, 34 * minute}, Outage: "o1",
+		WarnIn: []Duration{10 * minute, 34 * minute}, CountsFrom: f.at(20 * time.Minute), Outage: "o1",
 	}, f.Hold)
 	require.Empty(t, f.outageBegins("o1"))
 	require.Empty(t, f.outageBegins("o2"), "one at a time")

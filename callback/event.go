@@ -164,6 +164,9 @@ type (
 		WarnAt     []Instant `json:"warn_at,omitempty"`
 		TextID     string    `json:"text_id,omitempty"`
 		TransferID string    `json:"transfer_id,omitempty"`
+		// Former is who had it when the clock escalated, started or not: they are not
+		// cut off (R11). Before EditionWorkingHolds it is not said.
+		Former string `json:"former,omitempty"`
 	}
 	// Reminded: somebody was chased (R10).
 	Reminded struct {
@@ -195,8 +198,10 @@ type (
 		WarnAt    []Instant  `json:"warn_at,omitempty"`
 		WarnIn    []Duration `json:"warn_in,omitempty"`
 		TextID    string     `json:"text_id,omitempty"`
-		Outage    string     `json:"outage,omitempty"`
-		ClockRuns bool       `json:"clock_runs,omitempty"`
+		// CountsFrom is the instant before which the promise does not count (Hold).
+		CountsFrom Instant `json:"counts_from,omitzero"`
+		Outage     string  `json:"outage,omitempty"`
+		ClockRuns  bool    `json:"clock_runs,omitempty"`
 	}
 	// Resumed: the clock goes on. With an outage that is over (R23); then ClockKept
 	// where it did not stand still for it.

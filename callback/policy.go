@@ -37,7 +37,21 @@ type Policy struct {
 	CancelRank int `json:"cancel_rank,omitempty"`
 	// Outage says what a system outage does to the callbacks that it affects (R23).
 	Outage OutageRule `json:"outage,omitzero"`
+	// Edition is that of the rules by which a callback is played: those that it was
+	// promised under, so that its history replays as it was recorded (R24). Set by
+	// Pin; 0: the first.
+	Edition int `json:"edition,omitempty"`
 }
+
+// The editions of the rules.
+const (
+	// EditionWorkingHolds: a hold remembers from when its promise counts (R27),
+	// start_within stands still in working time, and who had claimed without having
+	// started when the clock escalated is the former assignee too (R11).
+	EditionWorkingHolds = 1
+
+	currentEdition = EditionWorkingHolds
+)
 
 // OutageRule is what a system outage does to a callback besides linking it.
 type OutageRule struct {
@@ -273,10 +287,11 @@ func (p *Policy) validateReasons() error {
 
 // Pin returns the policy as one callback will carry it: queues chosen for its
 // line of business, and the direct supervisor of its requester named (R19;
-// empty: the step is pulled). Neither the line of business nor anything else of
+// empty: the step is pulled), with the current edition of the rules. Neither the line of business nor anything else of
 // the request is in it (R26).
 func (p *Policy) Pin(lob, directSupervisor string) *Policy {
 	pinned := *p
+	pinned.Edition = currentEdition
 	pinned.Ladder = make([]Step, len(p.Ladder))
 	for i, s := range p.Ladder {
 		if q, ok := s.QueueByLOB[lob]; ok {

@@ -19,7 +19,7 @@ func policies() *rapid.Generator[*Policy] {
 		long := func(label string, most Duration) Duration {
 			return rapid.Map(rapid.Int64Range(1, int64(most/second)), func(s int64) Duration { return Duration(s) * second }).Draw(t, label)
 		}
-		p := &Policy{Name: "drawn", CancelRank: rapid.SampledFrom([]int{0, 3}).Draw(t, "cancel rank")}
+		p := &Policy{Name: "drawn", Edition: currentEdition, CancelRank: rapid.SampledFrom([]int{0, 3}).Draw(t, "cancel rank")}
 		if flip("tag") {
 			p.Tag = TagRule{
 				Required: "R",
@@ -80,6 +80,8 @@ type life struct {
 	now    time.Time
 	real   *Callback
 	shadow *Callback
+	// fixed is the promise of this tier as it was made: no hold brings it forward.
+	fixed Instant
 }
 
 func (l *life) work() Worktime { return l.policy.Calendar }
@@ -199,6 +201,12 @@ func (l *life) held(t require.TestingT, was, is *Callback, e Event) {
 	if is.DueAt != was.DueAt {
 		require.Contains(t, []EventType{TypeRequested, TypeHeld, TypeResumed, TypeEscalated, TypeRescheduled}, typ, "R02: due_at moves by these only")
 		require.False(t, typ == TypeResumed && clock, "R02: a clock that resumes moves nothing")
+	}
+	switch typ {
+	case TypeRequested, TypeEscalated, TypeRescheduled:
+		l.fixed = is.DueAt
+	default:
+		require.False(t, is.DueAt.Before(l.fixed.Time), "R27: no promise is due before the instant that was given")
 	}
 	if is.Owner != was.Owner {
 		if was.Owner != "" {
@@ -461,6 +469,57 @@ func playLife(t *rapid.T) {
 	t.Repeat(actions) // a long life
 }
 
+// TestR27_NeverDueBeforeTheTimeThatWasPromised plays nothing but what moves the
+// clock of a callback for later: holds by hand and by outages, and people who get
+// it, give it back and are given it meanwhile.
+func TestR27_NeverDueBeforeTheTimeThatWasPromised(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := policies().Draw(t, "policy")
+		p.Outage.Hold = true
+		r := Request{ID: "c", By: "assoc1", At: At(monday)}
+		r.ScheduledFor = r.At.Plus(Duration(rapid.Int64Range(int64(hour), int64(72*hour)).Draw(t, "for")))
+		l := &life{policy: p, now: r.At.Time, shadow: &Callback{}}
+		var events []Event
+		l.real, events = Open(p, r, l.work())
+		l.happened(t, &Callback{}, events)
+		gives := func(by Person, cmd Command) {
+			before := l.real.Clone()
+			if events, fault := l.real.Do(p, cmd, by, l.now, l.work()); fault == nil {
+				l.happened(t, before, events)
+			}
+		}
+		news := OutageNews{Outage: "o1", By: "mgr1"}
+		accountable := func() Person { return byID(l.real.Owner, sup1) }
+		t.Repeat(map[string]func(*rapid.T){
+			"time": func(t *rapid.T) {
+				l.now = l.now.Add(time.Duration(rapid.Int64Range(0, int64(4*hour)).Draw(t, "passes")))
+				before := l.real.Clone()
+				l.happened(t, before, l.real.Advance(p, l.now, l.work()))
+			},
+			"claim":    func(t *rapid.T) { gives(rapid.SampledFrom(l.members()).Draw(t, "by"), Claim{}) },
+			"release":  func(*rapid.T) { gives(byID(l.real.Assignee, sup1), Release{}) },
+			"reassign": func(t *rapid.T) { gives(adm, Reassign{To: rapid.SampledFrom(l.members()).Draw(t, "to")}) },
+			"hold": func(t *rapid.T) {
+				gives(accountable(), HoldClock{Until: At(l.now).Plus(Duration(rapid.Int64Range(1, int64(p.holdMax())).Draw(t, "for")))})
+			},
+			"resume": func(*rapid.T) { gives(accountable(), Resume{}) },
+			"reschedule": func(t *rapid.T) {
+				gives(accountable(), Reschedule{For: At(l.now).Plus(Duration(rapid.Int64Range(1, int64(24*hour)).Draw(t, "for")))})
+			},
+			"escalate": func(*rapid.T) { gives(accountable(), Escalate{}) },
+			"outage began": func(*rapid.T) {
+				before := l.real.Clone()
+				l.happened(t, before, l.real.OutageBegan(p, news, l.now, l.work()))
+			},
+			"outage ended": func(*rapid.T) {
+				before := l.real.Clone()
+				l.happened(t, before, l.real.OutageEnded(p, news, l.now, l.work()))
+			},
+		})
+	})
+}
+
 // told lets a fact come in from outside.
 func (l *life) told(t *rapid.T) {
 	before := l.real.Clone()
@@ -505,7 +564,7 @@ func (l *life) told(t *rapid.T) {
 func (l *life) holdAndResume(t *rapid.T) {
 	twin := l.real.Clone()
 	twin.Advance(l.policy, l.now, l.work())
-	due, warnings, running := twin.DueAt, twin.WarnAt, twin.running()
+	due, warnings, startBy, running := twin.DueAt, twin.WarnAt, twin.StartBy, twin.running()
 	by := byID(twin.Owner, Person{})
 	_, fault := twin.Do(l.policy, HoldClock{Until: At(l.now).Plus(l.policy.holdMax())}, by, l.now, l.work())
 	if fault != nil {
@@ -516,6 +575,10 @@ func (l *life) holdAndResume(t *rapid.T) {
 	remaining := twin.Hold.Remaining
 	_, fault = twin.Do(l.policy, Resume{}, by, at, l.work())
 	require.Nil(t, fault)
+	if !startBy.IsZero() {
+		left := l.work().Spans(At(l.now).Time, startBy.Time)[0]
+		require.Equal(t, left, l.work().Spans(At(at).Time, twin.StartBy.Time)[0], "R04: as is the working time in which to start")
+	}
 	if !running {
 		require.Equal(t, due, twin.DueAt)
 		return

@@ -433,7 +433,7 @@ func TestR10_HoldOfAPassedPromise(t *testing.T) {
 	due, chase := f.DueAt, f.ChaseAt
 	f.does(sup1, HoldClock{Until: At(f.now.Add(time.Hour))})
 	require.Equal(t, due, f.DueAt)
-	require.Equal(t, &Hold{Since: At(f.now), Until: At(f.now.Add(time.Hour)), WarnIn: f.Hold.WarnIn}, f.Hold, "no promise is running")
+	require.Equal(t, &Hold{Since: At(f.now), Until: At(f.now.Add(time.Hour)), WarnIn: f.Hold.WarnIn, CountsFrom: At(f.now)}, f.Hold, "no promise is running")
 	f.passes(30 * time.Minute)
 	f.does(sup1, Resume{})
 	require.Equal(t, due, f.DueAt)
@@ -514,8 +514,37 @@ func TestR11_FormerAssigneeIsNotCutOff(t *testing.T) {
 	f = openFloor(t, p)
 	f.does(sup1, Claim{})
 	f.passes(time.Hour)
-	require.Empty(t, f.Former, "claimed only: was not on the call")
+	require.Equal(t, "sup1", f.Former, "claimed, and perhaps dialling: the former assignee all the same")
+	f.refuses(CodeNotAssignee, "R04", sup2, Attempt{Disposition: Reached})
+	f.refuses(CodeNotAssignee, "R04", sup1, Start{})
+	f.does(sup1, Attempt{Disposition: Reached})
+	f.does(sup1, Complete{Reason: "resolved", SummaryID: "s"})
+	require.Equal(t, StatusCompleted, f.Status)
+
+	f = openFloor(t, p)
+	f.does(sup1, Claim{})
+	f.passes(time.Hour)
+	f.does(mgr1, Claim{})
 	f.refuses(CodeNotAssignee, "R04", sup1, Attempt{Disposition: Reached})
+
+	f = openFloor(t, p)
+	f.does(sup1, Claim{})
+	f.does(sup1, Release{})
+	f.passes(time.Hour)
+	require.Empty(t, f.Former, "gave it back before the hour passed")
+	f.refuses(CodeNotAssignee, "R04", sup1, Attempt{Disposition: Reached})
+
+	f = openFloor(t, p)
+	f.does(sup1, Claim{})
+	f.does(sup1, Escalate{})
+	require.Empty(t, f.Former, "by hand: handed over")
+	f.refuses(CodeNotAssignee, "R04", sup1, Attempt{Disposition: Reached})
+
+	f = openFloor(t, p)
+	f.policy.Edition = 0
+	f.does(sup1, Claim{})
+	f.passes(time.Hour)
+	require.Empty(t, f.Former, "promised under older rules: replays as it was recorded (R24)")
 
 	f = openFloor(t, p)
 	f.works(sup1)
@@ -854,6 +883,7 @@ func TestR02_HoldKeepsTheRemainingTime(t *testing.T) {
 	require.Equal(t, &Held{
 		Until: f.at(5 * time.Hour), DueAt: f.at(5*time.Hour + 45*time.Minute), Remaining: 45 * minute, TextID: "why",
 		WarnAt: []Instant{f.at(5*time.Hour + 15*time.Minute), f.at(5*time.Hour + 39*time.Minute)}, WarnIn: []Duration{15 * minute, 39 * minute},
+		CountsFrom: At(f.now),
 	}, h)
 	require.Equal(t, f.at(5*time.Hour+45*time.Minute), f.DueAt, "at once the value for until")
 	require.True(t, f.Held())
@@ -965,6 +995,114 @@ func TestR02_HoldOfAScheduledOne(t *testing.T) {
 	f.does(sup1, HoldClock{Until: f.at(6 * time.Hour)})
 	f.passes(6 * time.Hour)
 	require.Equal(t, [2]any{StatusQueued, f.at(7 * time.Hour)}, [2]any{f.Status, f.DueAt})
+}
+
+// Given to somebody while it was held, a callback for later is still for later.
+func TestR27_ReassignedWhileHeldBeforeItsTimeItIsNotDueBeforeIt(t *testing.T) {
+	t.Parallel()
+	scheduled := func(t *testing.T) *floor {
+		p := supervisorCallback(withoutStartWithin, holdingOutages)
+		return requestFloor(t, p, Request{ID: "c1", By: assoc1.ID, At: At(monday), ScheduledFor: At(monday.Add(29 * time.Hour))})
+	}
+	fixed := 30 * time.Hour
+	for name, stops := range map[string][2]func(*floor){
+		"by hand": {
+			func(f *floor) { f.does(sup1, HoldClock{Until: f.at(20 * time.Hour)}) },
+			func(f *floor) { f.does(sup2, Resume{}) },
+		},
+		"by an outage": {
+			func(f *floor) { f.outageBegins("o1") }, func(f *floor) { f.outageEnds("o1") },
+		},
+		"to its end": {
+			func(f *floor) { f.does(sup1, HoldClock{Until: f.at(2 * time.Hour)}) },
+			func(f *floor) { f.passes(time.Hour) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := scheduled(t)
+			f.does(mgr1, Reassign{To: sup1})
+			f.does(sup1, Reschedule{For: f.at(29 * time.Hour)}) // an owner, and nobody has it
+			stops[0](f)
+			require.Equal(t, f.at(fixed), f.DueAt)
+			f.passes(time.Hour)
+			f.does(mgr1, Reassign{To: sup2})
+			stops[1](f)
+			require.Equal(t, [2]any{false, f.at(fixed)}, [2]any{f.Held(), f.DueAt})
+			f.passes(fixed - f.now.Sub(monday) - time.Millisecond)
+			require.Equal(t, "supervisor", f.Tier)
+			f.passes(time.Millisecond)
+			require.Equal(t, "manager", f.Tier)
+		})
+	}
+
+	t.Run("its time came while it was held", func(t *testing.T) {
+		t.Parallel()
+		f := scheduled(t)
+		f.passes(20 * time.Hour)
+		f.outageBegins("o1")
+		f.does(mgr1, Reassign{To: sup2})
+		f.passes(12 * time.Hour)
+		f.outageEnds("o1")
+		require.Equal(t, f.at(33*time.Hour), f.DueAt)
+	})
+	t.Run("escalated by hand, the fresh promise counts from then", func(t *testing.T) {
+		t.Parallel()
+		f := scheduled(t)
+		f.does(sup1, Claim{})
+		f.does(sup1, Escalate{})
+		f.does(sup1, HoldClock{Until: f.at(5 * time.Hour)})
+		f.passes(time.Hour)
+		f.does(sup1, Resume{})
+		require.Equal(t, f.at(2*time.Hour), f.DueAt)
+	})
+}
+
+// A start is waited for in working time, and so is what a hold leaves of it.
+func TestR04_HoldKeepsTheWorkingTimeInWhichToStart(t *testing.T) {
+	t.Parallel()
+	p := supervisorCallback(func(p *Policy) {
+		p.Calendar = calendarHours("UTC", "mon-fri", "09:00-18:00")
+		p.Ladder[0].TAT, p.Ladder[0].WarnAt = 20*hour, nil
+	})
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, time.UTC) }
+	claimed := func(t *testing.T, when, held, until time.Time) *floor {
+		f := requestFloor(t, p, Request{ID: "c1", By: assoc1.ID, At: At(when)})
+		f.does(sup1, Claim{})
+		f.passes(held.Sub(f.now))
+		f.does(sup1, HoldClock{Until: At(until)})
+		return f
+	}
+
+	f := claimed(t, at(23, 17, 40), at(23, 17, 45), at(23, 17, 56))
+	f.passes(time.Hour)
+	require.Equal(t, [2]any{StatusClaimed, At(at(24, 9, 6))}, [2]any{f.Status, f.StartBy}, "4 minutes of Monday, 6 of Tuesday")
+	f.passes(at(24, 9, 6).Sub(f.now))
+	require.Equal(t, StatusQueued, f.Status)
+
+	f = claimed(t, at(27, 17, 50), at(27, 17, 55), at(28, 17, 55)) // from Friday to Saturday
+	f.passes(at(28, 18, 0).Sub(f.now))
+	require.Equal(t, At(at(30, 9, 10)), f.StartBy)
+
+	f = claimed(t, at(23, 17, 40), at(23, 17, 45), at(24, 17, 0))
+	f.passes(at(23, 17, 52).Sub(f.now))
+	f.does(sup1, Resume{})
+	require.Equal(t, At(at(24, 9, 2)), f.StartBy, "resumed by hand: 10 minutes are left")
+
+	f = claimed(t, at(23, 17, 40), at(23, 17, 45), at(24, 17, 0))
+	f.does(mgr1, Reassign{To: sup2})
+	f.passes(at(24, 8, 0).Sub(f.now))
+	f.does(sup2, Resume{})
+	require.Equal(t, At(at(24, 9, 15)), f.StartBy, "reassigned meanwhile: all of it is left")
+
+	f = requestFloor(t, p, Request{ID: "c1", By: assoc1.ID, At: At(monday)})
+	f.policy.Edition = 0
+	f.passes(at(23, 17, 40).Sub(f.now))
+	f.does(sup1, Claim{})
+	f.passes(5 * time.Minute)
+	f.does(sup1, HoldClock{Until: At(at(23, 17, 56))})
+	f.passes(20 * time.Minute)
+	require.Equal(t, At(at(23, 18, 6)), f.StartBy, "promised under older rules: replays as it was recorded (R24)")
 }
 
 func TestR02_Reschedule(t *testing.T) {

@@ -103,7 +103,7 @@ func (t *turn) startBy() Instant {
 	}
 	from := t.now
 	if t.Hold != nil {
-		from = t.Hold.Since // resuming moves it by as long as the clock stood
+		from = t.Hold.Since // all of it is left when the clock goes on
 	}
 	return At(t.work.Instants(from.Time, s.StartWithin)[0])
 }
@@ -138,6 +138,9 @@ func (t *turn) climb(rule Rule, by, textID, transferID string) {
 	}
 	if by == byClock {
 		x.FiredAt = t.now
+		if t.policy.Edition >= EditionWorkingHolds {
+			x.Former = t.Assignee
+		}
 	}
 	t.record(rule, x)
 }

@@ -110,14 +110,33 @@ type Inbound interface {
 	// /v1/inbound/exceptions.
 	Path() string
 	// Receive answers one request, GET or POST, within the vendor's time limit. It
-	// verifies before it parses, and keeps what it cannot understand. The body ends
-	// in an *http.MaxBytesError where it is longer than 1 MiB, or than MaxBody says;
-	// too many requests at once never get here.
+	// verifies, says so by Proven, and only then parses; it keeps what it cannot
+	// understand. The body ends in an *http.MaxBytesError where it is longer than 1
+	// MiB, or than MaxBody says. Too many from one address that do not prove
+	// themselves never get here.
 	Receive(w http.ResponseWriter, r *http.Request)
 }
 
+type admissionKey struct{}
+
+// WithAdmission has Proven ask admit.
+func WithAdmission(ctx context.Context, admit func() *callback.Fault) context.Context {
+	return context.WithValue(ctx, admissionKey{}, admit)
+}
+
+// Proven says that the request of a context has proved where it comes from: only
+// such requests count for how many its system may send, so that nobody else can
+// use that up. The fault, if any, is the one to refuse it with, because there are
+// too many of them.
+func Proven(ctx context.Context) *callback.Fault {
+	if admit, is := ctx.Value(admissionKey{}).(func() *callback.Fault); is {
+		return admit()
+	}
+	return nil
+}
+
 // Scoped is an Inbound that does not verify by itself: only requests with an API
-// key of that scope get to it; the others are refused before.
+// key of that scope get to it, and they are proven; the others are refused before.
 type Scoped interface{ Scope() string }
 
 // Sized is an Inbound that takes more than 1 MiB.
@@ -214,7 +233,15 @@ type Memory interface {
 	Remember(ctx context.Context, connector, key, value string) error
 	// Claim remembers value unless there is one: first is false, and value the other one, then.
 	Claim(ctx context.Context, connector, key, value string) (existing string, first bool, err error)
+	// Replace remembers value in place of was, if that is what is remembered; done reports whether.
+	Replace(ctx context.Context, connector, key, was, value string) (done bool, err error)
 	Forget(ctx context.Context, connector, key string) error
+}
+
+// Forgetful is a connector that need not remember everything for ever.
+type Forgetful interface {
+	// Terms say for how long what; keys that none of them names are kept.
+	Terms() []book.Term
 }
 
 // Message is something that came in and could not be understood, or not be

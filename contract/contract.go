@@ -105,6 +105,8 @@ type Carried struct {
 	Unprojected []callback.Event `json:"unprojected,omitempty"`
 	// Outboxes are in the order of the destinations.
 	Outboxes []Outbox `json:"outboxes,omitempty"`
+	// Heard is what must not take effect once more.
+	Heard Memory `json:"heard,omitempty"`
 }
 
 // Outbox is how far the deliveries to one destination have come.
@@ -149,6 +151,9 @@ type Outcome struct {
 type CustomerCalled struct {
 	By     string `json:"by"`
 	TextID string `json:"text_id,omitempty"`
+	// Operation, if given, names what is told: told again under the same id it is
+	// told once.
+	Operation string `json:"operation,omitempty"`
 }
 
 // DeliveryConfirmed is the input of SignalDeliveryConfirmed.

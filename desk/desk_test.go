@@ -818,6 +818,34 @@ func TestR10OpenTags(t *testing.T) {
 	require.NotContains(t, h.page("aud1", "/tags").body, "data-chase")
 }
 
+// R10: oldest promise first, over all pages, whoever has called in again.
+func TestR10OpenTagsAreInOrderOverAllPages(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	var ids []string
+	for range 103 {
+		ids = append(ids, h.promise())
+		h.move(time.Second)
+	}
+	for _, impatient := range ids[100:] {
+		h.give("assoc1", impatient, "customer-called", object{})
+	}
+	var shown []string
+	for next := "/tags"; next != ""; {
+		page := h.page("mgr1", next)
+		next = ""
+		page.walk(func(n *html.Node) {
+			if id, _ := attribute(n, "id"); strings.HasPrefix(id, "t-") {
+				shown = append(shown, strings.TrimPrefix(id, "t-"))
+			}
+			if to, _ := attribute(n, "href"); strings.HasPrefix(to, "/tags?cursor=") {
+				next = to
+			}
+		})
+	}
+	require.Equal(t, ids, shown)
+}
+
 // R24: histories are for auditors, and what they take along holds nothing personal.
 func TestR24Audit(t *testing.T) {
 	t.Parallel()

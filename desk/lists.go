@@ -38,7 +38,10 @@ const activitiesShown = 50
 var openList = "/activities?" + url.Values{"status": openStatuses}.Encode()
 
 // sortings are the orders of a list: the API's words and people's.
-var sortings = []string{"due_at", "-requested_at"}
+var sortings = []string{"due_at", "-requested_at", oldestPromise}
+
+// oldestPromise is R10's order: whoever called in again is not put before an older promise.
+const oldestPromise = "promise"
 
 // sorting is the order that is asked for. Without one, what is open is in order of
 // promise, and a list in which years of closed ones may be begins with the newest.
@@ -219,12 +222,10 @@ func (v *visit) tags() error {
 		return err
 	}
 	p.Total, p.Overdue = counts.Count, counts.Overdue
-	items, next, err := v.list(with(tagged, "limit", "100", "cursor", v.URL.Query().Get("cursor")))
+	items, next, err := v.list(with(tagged, "sort", oldestPromise, "limit", "100", "cursor", v.URL.Query().Get("cursor")))
 	if err != nil {
 		return err
 	}
-	// The API puts whoever called in again first; R10 asks for the oldest promise.
-	slices.SortStableFunc(items, func(a, b *item) int { return a.DueAt.Compare(b.DueAt.Time) })
 	p.Items = items
 	if next != "" {
 		p.Next = "/tags?" + url.Values{"cursor": {next}}.Encode()

@@ -201,10 +201,16 @@ func (f *floor) version(id string) int64 {
 
 // say gives a command; the caller writes the outcome.
 func say[C callback.Command](f *floor, id string, by callback.Person, command C) error {
+	_, err := sayAs(f, id, uuid.NewString(), by, command)
+	return err
+}
+
+// sayAs gives it under an update id; the same id again is the same command.
+func sayAs[C callback.Command](f *floor, id, updateID string, by callback.Person, command C) (outcome contract.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	options := client.UpdateWorkflowOptions{
-		WorkflowID: contract.WorkflowID(id), UpdateID: uuid.NewString(), UpdateName: string(command.Name()),
+		WorkflowID: contract.WorkflowID(id), UpdateID: updateID, UpdateName: string(command.Name()),
 		Args:         []any{contract.Order[C]{By: by, Command: command, CallerProjects: true, Since: f.version(id), Digest: "d"}},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	}
@@ -214,14 +220,13 @@ func say[C callback.Command](f *floor, id string, by callback.Person, command C)
 		handle, err = f.engine.UpdateWorkflow(ctx, options)
 	}
 	if err != nil {
-		return err
+		return outcome, err
 	}
-	var outcome contract.Outcome
 	if err := handle.Get(ctx, &outcome); err != nil {
-		return err
+		return outcome, err
 	}
 	_, err = f.memory.Project(ctx, book.Batch{CallbackID: id, Events: outcome.Events})
-	return err
+	return outcome, err
 }
 
 func do[C callback.Command](f *floor, id string, by callback.Person, command C) {
@@ -377,6 +382,43 @@ func TestR24_SeveralRunsReplayAsOne(t *testing.T) {
 	require.Greater(t, len(h.Runs), 1)
 	require.Equal(t, h.Len(), v.Events)
 	f.keep("continued", id, auditor)
+}
+
+// R06: who repeats a command whose answer they never got, in a later run or after the end, does not give it twice.
+func TestR06_ACommandRepeatedInALaterRunClimbsOneTier(t *testing.T) {
+	t.Parallel()
+	const after = 20
+	f := newFloor(t, &workflows.Callbacks{ContinueAfter: after})
+	id := f.create(auditPolicy(callback.Duration(time.Hour)), callback.Instant{})
+	auditor := audit.New(audit.Options{Engine: f.engine, Book: f.memory, ContinueAfter: after})
+	runs := func() int {
+		h, err := auditor.History(t.Context(), id)
+		require.NoError(t, err)
+		return len(h.Runs)
+	}
+	do(f, id, auditSup1, callback.Claim{})
+	escalated := uuid.NewString()
+	first, err := sayAs(f, id, escalated, auditSup1, callback.Escalate{})
+	require.NoError(t, err)
+	for began := runs(); runs() == began; {
+		do(f, id, auditSup1, callback.Note{Kind: callback.KindNote, TextID: "t-note"})
+	}
+	again, err := sayAs(f, id, escalated, auditSup1, callback.Escalate{})
+	require.NoError(t, err)
+	require.Equal(t, first.Version, again.Version)
+	view, err := f.memory.Callback(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, 1, view.State.Escalations)
+	v, err := auditor.Verdict(t.Context(), id)
+	require.NoError(t, err)
+	require.True(t, v.Held(), v.Detail)
+
+	do(f, id, auditMgr1, callback.Cancel{})
+	require.NoError(t, f.engine.GetWorkflow(t.Context(), contract.WorkflowID(id), "").Get(t.Context(), nil))
+	heard, known, err := auditor.Heard(t.Context(), id, escalated)
+	require.NoError(t, err)
+	require.True(t, known, "the histories know it")
+	require.Equal(t, contract.Heard{ID: escalated, Digest: "d", Version: first.Version}, heard)
 }
 
 // R10: a call of the customer is taken note of even if it comes when the

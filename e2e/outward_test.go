@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,10 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"ringback/book"
 	"ringback/callback"
 	"ringback/e2e/harness/process"
+	"ringback/store"
 )
 
 // vendor is another system, over real HTTP: it takes operations once, and is shaky.
@@ -350,6 +354,57 @@ func TestR23_AnOutageOfThousandsEndsForAll(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, readable(t, raw), "secret-")
 	verdict := d.must(http.StatusOK, "aud1", "POST", "/v1/callbacks/"+ids[0]+"/replay", nil)
+	require.Equal(t, true, verdict["outcome_matches"], verdict)
+}
+
+// What dead processes left half done of outages: one has no workflow, of another one nobody was told that it is over, and one
+// is not there at all.
+func TestR23_OutagesThatWereLeftHalfDone(t *testing.T) {
+	v := openVendor(t, 0)
+	yaml := strings.Replace(strings.ReplaceAll(deskYAML, "@TAT@", "1h"), "    overdue: {remind", "    outage: {hold: true}\n    overdue: {remind", 1)
+	d := openOutward(t, v, yaml, "resumed")
+	id := d.must(http.StatusCreated, "assoc1", "POST", "/v1/callbacks", promiseBody("promise"))["id"].(string)
+	// between has a database to itself while the desk is dead.
+	between := func(f func(s *store.Store, longAgo callback.Instant)) {
+		t.Helper()
+		d.kill()
+		s, err := store.OpenSQLite(t.Context(), filepath.Join(d.data, "desk.db"), store.Options{})
+		require.NoError(t, err)
+		f(s, callback.At(time.Now().Add(-2*time.Minute)))
+		require.NoError(t, s.Close())
+		d.start()
+	}
+	linked := func() any { return d.get(id)["outage"] }
+	one, two := uuid.Must(uuid.NewV7()).String(), uuid.Must(uuid.NewV7()).String()
+
+	between(func(s *store.Store, longAgo callback.Instant) {
+		_, err := s.Declare(t.Context(), book.Outage{ID: one, Queue: "S", DeclaredBy: "mgr1", DeclaredAt: longAgo})
+		require.NoError(t, err)
+	})
+	d.eventually("it has begun", func() bool { return linked() == one })
+	between(func(s *store.Store, longAgo callback.Instant) {
+		require.NoError(t, s.EndOutage(t.Context(), one, "mgr1", longAgo))
+	})
+	d.eventually("it goes on", func() bool { return linked() == nil })
+	between(func(s *store.Store, longAgo callback.Instant) {
+		_, err := s.Declare(t.Context(), book.Outage{ID: two, Queue: "S", DeclaredBy: "mgr1", DeclaredAt: longAgo})
+		require.NoError(t, err)
+	})
+	d.eventually("another one has begun", func() bool { return linked() == two })
+	between(func(s *store.Store, _ callback.Instant) { require.NoError(t, s.Undeclare(t.Context(), two)) })
+	d.eventually("it goes on again", func() bool { return linked() == nil })
+
+	var told []string
+	for _, e := range d.timeline(id) {
+		switch f := e.Fact.(type) {
+		case *callback.Held:
+			told = append(told, "held "+e.Actor+" "+f.Outage)
+		case *callback.Resumed:
+			told = append(told, "resumed "+e.Actor+" "+f.Outage)
+		}
+	}
+	require.Equal(t, []string{"held mgr1 " + one, "resumed mgr1 " + one, "held mgr1 " + two, "resumed clock " + two}, told)
+	verdict := d.must(http.StatusOK, "aud1", "POST", "/v1/callbacks/"+id+"/replay", nil)
 	require.Equal(t, true, verdict["outcome_matches"], verdict)
 }
 

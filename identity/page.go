@@ -33,6 +33,7 @@ var (
 // page is what a template may show.
 type page struct {
 	Organization string
+	Theme        string // "light" or "dark", as somebody chose at the desk; empty: the system's
 	Title        string
 	Words        string
 	Next         string
@@ -44,7 +45,7 @@ type page struct {
 }
 
 func (s *SignIn) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Organization = s.o.Organization
+	p.Organization, p.Theme = s.o.Organization, theme(r)
 	var body bytes.Buffer
 	if err := templates.ExecuteTemplate(&body, name, p); err != nil {
 		s.log.ErrorContext(r.Context(), "a page cannot be shown", "page", name, "error", err.Error())
@@ -54,6 +55,15 @@ func (s *SignIn) render(w http.ResponseWriter, r *http.Request, status int, name
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // whoever asked has gone
+}
+
+// theme is the one that was chosen at the desk, in this browser: the desk's pages keep
+// it in a cookie.
+func theme(r *http.Request) string {
+	if c, err := r.Cookie("ringback_theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
+		return c.Value
+	}
+	return ""
 }
 
 func style(w http.ResponseWriter, r *http.Request) {

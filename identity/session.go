@@ -73,9 +73,16 @@ func (s *sessions) instant() callback.Instant { return callback.At(s.now()) }
 // written: a browser that asks all the time costs a write a minute.
 func (s *sessions) touchEvery() time.Duration { return min(time.Minute, s.idle/4) }
 
-// unattended are requests that a browser repeats by itself: they are no sign of
-// somebody who sits there.
-func unattended(r *http.Request) bool { return r.URL.Path == "/v1/stream" }
+// unattended are requests that a page makes by itself when something changes, or
+// every so often: they are no sign of somebody who sits there. Whoever works
+// gives commands and opens pages.
+func unattended(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/v1/stream", "/v1/counts", "/v1/availability", "/board/cards":
+		return true
+	}
+	return r.Header.Get("X-Ringback-Fragment") != ""
+}
 
 // token is what the cookie of a request holds; empty: it has none.
 func (s *sessions) token(r *http.Request) string {

@@ -103,16 +103,22 @@ func TestASessionEndsWhenNothingIsAsked(t *testing.T) {
 	require.Empty(t, b.is())
 }
 
-func TestAnOpenStreamIsNoSignOfSomebody(t *testing.T) {
+func TestWhatAPageAsksByItselfIsNoSignOfSomebody(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, func(o *identity.Options) { o.Idle = 30 * time.Minute })
-	b := d.browser()
-	b.signsIn("sup1")
-	d.clock.move(29 * time.Minute)
-	_, err := b.Principal(b.request(http.MethodGet, "/v1/stream", nil))
-	require.NoError(t, err)
-	d.clock.move(time.Minute)
-	require.Empty(t, b.is())
+	for _, path := range []string{"/v1/stream", "/v1/counts", "/v1/availability", "/board/cards", "/work"} {
+		d := openDoor(t, func(o *identity.Options) { o.Idle = 30 * time.Minute })
+		b := d.browser()
+		b.signsIn("sup1")
+		d.clock.move(29 * time.Minute)
+		r := b.request(http.MethodGet, path, nil)
+		if path == "/work" { // a page that refreshes itself
+			r.Header.Set("X-Ringback-Fragment", "1")
+		}
+		_, err := b.Principal(r)
+		require.NoError(t, err)
+		d.clock.move(time.Minute)
+		require.Empty(t, b.is(), path)
+	}
 }
 
 func TestASessionEndsWhateverIsAsked(t *testing.T) {
@@ -254,6 +260,29 @@ func TestThereIsNoOpenRedirect(t *testing.T) {
 	for _, next := range []string{"/", "/work", "/board?queue=Supervisors%20-%20RM&x=//a", "/callbacks/1#notes"} {
 		answer := d.browser().post("/sign-in/dev", url.Values{"staff_id": {"sup1"}, "next": {next}})
 		require.Equal(t, next, answer.Header.Get("Location"))
+	}
+}
+
+func TestThePagesAreInTheThemeThatWasChosenAtTheDesk(t *testing.T) {
+	t.Parallel()
+	d := openDoor(t)
+	b := d.browser()
+	in := func(target, value string) string {
+		r := b.request(http.MethodGet, target, nil)
+		r.AddCookie(&http.Cookie{Name: "ringback_theme", Value: value})
+		return text(t, b.do(r))
+	}
+	for _, target := range []string{"/sign-in", "/sign-in?signed_out", "/sign-in/nothing"} {
+		for _, chosen := range []string{"light", "dark"} {
+			page := in(target, chosen)
+			require.Contains(t, page, `<html lang="en" data-theme="`+chosen+`">`)
+			require.Contains(t, page, `<meta name="color-scheme" content="`+chosen+`">`)
+		}
+		for _, none := range []string{"", "pink"} {
+			page := in(target, none)
+			require.Contains(t, page, `<html lang="en">`)
+			require.Contains(t, page, `<meta name="color-scheme" content="light dark">`)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ringback/activities"
+	"ringback/book"
 	"ringback/callback"
 	"ringback/config"
 	"ringback/connectors"
@@ -164,6 +165,17 @@ func (d *Desk) bring(ctx context.Context, all []connectors.Connector) (wait func
 		}
 	}
 	return func() { running.Wait(); stop() }, nil
+}
+
+// terms are what connectors need not remember for ever.
+func terms(all []connectors.Connector) []book.Term {
+	var terms []book.Term
+	for _, c := range all {
+		if f, forgets := c.(connectors.Forgetful); forgets {
+			terms = append(terms, f.Terms()...)
+		}
+	}
+	return terms
 }
 
 // checkWithin bounds the first look at another system.

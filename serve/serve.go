@@ -216,7 +216,8 @@ func (d *Desk) Work(ctx context.Context) error {
 	}
 	sweeper := sweep.New(sweep.Options{
 		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
-		Logger: d.Logger, Registry: d.Registry, Every: sweepEvery,
+		Outages: api.NewTemporalEngine(d.Client, d.Config.Settings.Temporal.Namespace, d.Config.Settings.Temporal.TaskQueue),
+		Logger:  d.Logger, Registry: d.Registry, Every: sweepEvery, Terms: terms(connected),
 	})
 	swept := make(chan struct{})
 	go func() { defer close(swept); _ = sweeper.Run(ctx) }() // it has no errors of its own

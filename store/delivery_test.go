@@ -422,6 +422,12 @@ func TestR23_OutagesAndWhatTheyAffect(t *testing.T) {
 		active, err := s.ActiveOutages(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, []book.Outage{o}, active)
+		over := func(before callback.Instant, limit int) []book.OutageLink {
+			links, err := s.EndedLinks(t.Context(), before, limit)
+			require.NoError(t, err)
+			return links
+		}
+		require.Empty(t, over(after(3*time.Hour), 10), "it goes on")
 		require.NoError(t, s.SayAtEnd(t.Context(), "o1", "All is well again"))
 		require.NoError(t, s.EndOutage(t.Context(), "o1", "mgr2", after(time.Hour)))
 		require.NoError(t, s.EndOutage(t.Context(), "o1", "mgr1", after(2*time.Hour)))
@@ -432,6 +438,18 @@ func TestR23_OutagesAndWhatTheyAffect(t *testing.T) {
 		active, err = s.ActiveOutages(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, active)
+
+		never := opened(t, after(time.Minute), byLOB("trains", "zohodesk"))
+		keep(t, s, never)
+		events = never.OutageBegan(never.policy, callback.OutageNews{Outage: "never", By: "mgr1"}, after(time.Minute).Time, (*callback.Calendar)(nil))
+		project(t, s, never, events)
+		late, gone := book.OutageLink{CallbackID: other.ID, Outage: "o1", EndedBy: "mgr2"}, book.OutageLink{CallbackID: never.ID, Outage: "never"}
+		require.Equal(t, []book.OutageLink{gone}, over(after(time.Hour), 10))
+		require.ElementsMatch(t, []book.OutageLink{late, gone}, over(after(2*time.Hour), 10))
+		require.Len(t, over(after(2*time.Hour), 1), 1)
+		events = other.OutageEnded(other.policy, callback.OutageNews{Outage: "o1", By: "mgr2"}, after(time.Hour).Time, (*callback.Calendar)(nil))
+		project(t, s, other, events)
+		require.Equal(t, []book.OutageLink{gone}, over(after(2*time.Hour), 10))
 
 		_, err = s.Declare(t.Context(), book.Outage{ID: "o2", LOB: "trains", DeclaredBy: "mgr1", DeclaredAt: after(time.Minute)})
 		require.NoError(t, err)

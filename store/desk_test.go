@@ -78,7 +78,7 @@ func openedWith(t testing.TB, p *callback.Policy, at callback.Instant, change ..
 		f(&l.intake)
 	}
 	l.Callback, l.events = callback.Open(p, callback.Request{
-		ID: id, By: "agent1", At: at, Parent: l.intake.Parent, ScheduledFor: l.intake.ScheduledFor,
+		ID: l.intake.CallbackID, By: "agent1", At: at, Parent: l.intake.Parent, ScheduledFor: l.intake.ScheduledFor,
 	}, (*callback.Calendar)(nil))
 	return l
 }

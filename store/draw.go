@@ -129,7 +129,7 @@ type candidate struct {
 // callback, and keeps others from drawing any of them.
 func (s *Store) lockMembers(tx *gorm.DB, queue string) ([]candidate, error) {
 	var members []candidate
-	query := tx.Raw(`SELECT s.id, s.capacity, s.shift, s.roles, p.state, p.lapses_at
+	query := tx.Raw(`SELECT s.id, s.capacity, s.shift, s.roles, p.state, p.lapses_at, p.busy_until
 		FROM staff s JOIN staff_queues q ON q.staff_id = s.id LEFT JOIN presence p ON p.staff_id = s.id
 		WHERE q.queue = ? AND s.active
 		ORDER BY s.id`+s.forUpdateOf("s"), queue)
@@ -138,7 +138,7 @@ func (s *Store) lockMembers(tx *gorm.DB, queue string) ([]candidate, error) {
 		var shift document[*callback.Calendar]
 		var roles document[[]string]
 		var state sql.NullString
-		if err := rows.Scan(&c.id, &c.capacity, &shift, &roles, &state, &c.presence.LapsesAt); err != nil {
+		if err := rows.Scan(&c.id, &c.capacity, &shift, &roles, &state, &c.presence.LapsesAt, &c.presence.BusyUntil); err != nil {
 			return err
 		}
 		if mayNotCommand(roles.of) {

@@ -80,11 +80,13 @@ var errAgain = errors.New("another transaction was quicker, again and again")
 //
 // An errand of that ID that is there already is returned, and nothing is
 // written: of parallel repeats one begins. A create whose source an open
-// callback of the same policy has is refused with a *book.DuplicateError (R14).
+// callback of the same policy has is refused with a *book.DuplicateError (R14),
+// and a reservation that another errand uses, or that has lapsed, with
+// book.ErrNoneAvailable (R06).
 func (s *Store) Begin(ctx context.Context, b book.Begin) (existing *book.Errand, err error) {
 	// One statement needs no transaction around it.
 	run := s.write
-	if b.Intake == nil && len(b.Texts) == 0 {
+	if b.Intake == nil && len(b.Texts) == 0 && b.Reservation == "" {
 		run = s.writeOne
 	}
 	err = run(ctx, "begin an errand", func(tx *gorm.DB) error {
@@ -105,6 +107,11 @@ func (s *Store) Begin(ctx context.Context, b book.Begin) (existing *book.Errand,
 			}
 			existing = &found
 			return err
+		}
+		if b.Reservation != "" {
+			if err := use(tx, b.Reservation, e); err != nil {
+				return err
+			}
 		}
 		if b.Intake != nil {
 			if err := s.takeIn(tx, b.Intake); err != nil {
@@ -297,7 +304,9 @@ func (s *Store) Answer(ctx context.Context, id string, a book.Answer) error {
 
 // Drop undoes Begin: the command was refused, and leaves nothing behind. What
 // an event has named meanwhile stays, as does the original of a callback that
-// exists; an answered errand and one that is not there are left alone.
+// exists; an answered errand and one that is not there are left alone. A
+// reservation is given back: of an errand that was accepted it has lapsed by
+// then.
 func (s *Store) Drop(ctx context.Context, id string) error {
 	return s.write(ctx, "drop an errand", func(tx *gorm.DB) error {
 		e, err := errandByID(tx, id)
@@ -311,6 +320,9 @@ func (s *Store) Drop(ctx context.Context, id string) error {
 			if err := s.forgetIntake(tx, e.CallbackID); err != nil {
 				return err
 			}
+		}
+		if err := giveBack(tx, id); err != nil {
+			return err
 		}
 		if err := tx.Exec(`DELETE FROM texts WHERE errand_id = ? AND seq IS NULL`, id).Error; err != nil {
 			return err

@@ -60,18 +60,17 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 		s := open(t, store.Options{})
 		ctx := t.Context()
 		missing := map[string]func() error{
-			"Callback":           func() error { _, err := s.Callback(ctx, "none"); return err },
-			"Intake":             func() error { _, err := s.Intake(ctx, "none"); return err },
-			"Timeline":           func() error { _, err := s.Timeline(ctx, "none"); return err },
-			"Notes":              func() error { _, err := s.Notes(ctx, "none"); return err },
-			"Errand":             func() error { _, err := s.Errand(ctx, "none"); return err },
-			"TakeOver":           func() error { _, _, err := s.TakeOver(ctx, "none", noon, noon); return err },
-			"Settle":             func() error { _, err := s.Settle(ctx, "none", book.Batch{CallbackID: "none"}, nil); return err },
-			"Project":            func() error { _, err := s.Project(ctx, book.Batch{CallbackID: "none"}); return err },
-			"Policy":             func() error { _, err := s.Policy(ctx, "none"); return err },
-			"Reservation":        func() error { _, err := s.Reservation(ctx, "none"); return err },
-			"ConsumeReservation": func() error { return s.ConsumeReservation(ctx, "none") },
-			"SetPresence":        func() error { _, err := s.SetPresence(ctx, "none", book.Available, noon); return err },
+			"Callback":    func() error { _, err := s.Callback(ctx, "none"); return err },
+			"Intake":      func() error { _, err := s.Intake(ctx, "none"); return err },
+			"Timeline":    func() error { _, err := s.Timeline(ctx, "none"); return err },
+			"Notes":       func() error { _, err := s.Notes(ctx, "none"); return err },
+			"Errand":      func() error { _, err := s.Errand(ctx, "none"); return err },
+			"TakeOver":    func() error { _, _, err := s.TakeOver(ctx, "none", noon, noon); return err },
+			"Settle":      func() error { _, err := s.Settle(ctx, "none", book.Batch{CallbackID: "none"}, nil); return err },
+			"Project":     func() error { _, err := s.Project(ctx, book.Batch{CallbackID: "none"}); return err },
+			"Policy":      func() error { _, err := s.Policy(ctx, "none"); return err },
+			"Reservation": func() error { _, err := s.Reservation(ctx, "none"); return err },
+			"SetPresence": func() error { _, err := s.SetPresence(ctx, "none", book.Available, noon); return err },
 		}
 		for name, f := range missing {
 			require.ErrorIs(t, f(), book.ErrNotFound, name)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -38,9 +39,13 @@ func (r *messageRow) message() book.Message {
 	return m
 }
 
+// seenFor is how long a message that was understood does not wait again for the same reason.
+const seenFor = callback.Duration(24 * time.Hour)
+
 // Keep keeps what came in and was not understood. Without an ID it gets one,
 // without an instant it is received now; of a message that is there already only
-// the reason is renewed.
+// the reason is renewed. If it was understood meanwhile it waits again, unless it
+// comes with the same reason within a day: what a person has seen is not said at once again.
 func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	if m.ID == "" {
 		m.ID = uuid.Must(uuid.NewV7()).String()
@@ -53,8 +58,10 @@ func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	}
 	return s.writeOne(ctx, "keep a message", func(tx *gorm.DB) error {
 		return tx.Exec(`INSERT INTO inbound_messages (id, connector, received_at, reason, media, body, tries)
-			VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason`,
-			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body).Error
+			VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason,
+				replayed_at = CASE WHEN inbound_messages.reason <> excluded.reason OR inbound_messages.replayed_at < ? THEN NULL
+					ELSE inbound_messages.replayed_at END`,
+			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body, instant{s.now().Plus(-seenFor)}).Error
 	})
 }
 

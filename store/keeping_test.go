@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"ringback/book"
@@ -227,5 +229,139 @@ func TestWhatIsNoLongerNeededIsSwept(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []book.Text{said}, notes)
 		require.Equal(t, 2, count(t, s, "texts"))
+	})
+}
+
+func TestAMessageThatWasUnderstoodIsSweptAndOneThatWaitsStays(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		var now atomic.Pointer[callback.Instant]
+		now.Store(&noon)
+		s := open(t, store.Options{Now: func() time.Time { return now.Load().Time }})
+		for _, id := range []string{"a", "b", "c"} {
+			require.NoError(t, s.Keep(t.Context(), book.Message{ID: id, Connector: "mailbox", Received: noon, Reason: "why", Body: []byte("dear all")}))
+		}
+		require.NoError(t, s.Replayed(t.Context(), "a", noon, ""))
+		require.NoError(t, s.Replayed(t.Context(), "b", noon, ""))
+		require.NoError(t, s.Replayed(t.Context(), "c", noon, "still not"))
+		require.NoError(t, s.Keep(t.Context(), book.Message{ID: "b", Connector: "mailbox", Reason: "again", Body: []byte("dear all")}))
+		for want, before := range []callback.Instant{noon, after(time.Second)} {
+			swept, err := s.SweepMessages(t.Context(), before)
+			require.NoError(t, err)
+			require.Equal(t, int64(want), swept)
+		}
+		all, err := s.Messages(t.Context(), "", true, 10, "")
+		require.NoError(t, err)
+		require.Len(t, all, 2, "what came again, and was not understood again, waits again")
+		require.Equal(t, 2, count(t, s, "inbound_messages"))
+
+		// What a person has seen is not said at once again.
+		for at, want := range []int{1, 1, 2} {
+			then := after(time.Duration(at)*12*time.Hour + time.Minute)
+			if at == 0 {
+				require.NoError(t, s.Replayed(t.Context(), "b", noon, ""))
+			}
+			now.Store(&then)
+			require.NoError(t, s.Keep(t.Context(), book.Message{ID: "b", Connector: "mailbox", Reason: "again"}))
+			all, err = s.Messages(t.Context(), "", true, 10, "")
+			require.NoError(t, err)
+			require.Len(t, all, want)
+		}
+	})
+}
+
+func TestR21_WhoNoLongerWaitsForADrawIsForgotten(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		claimed, waiting, ended := opened(t, noon), opened(t, noon), opened(t, noon)
+		for i, l := range []*life{claimed, waiting, ended} {
+			keep(t, s, l)
+			_, err := s.Draw(t.Context(), book.DrawRequest{
+				ID: string(rune('a' + i)), CallbackID: l.ID, Version: 3, Queue: "Supervisors", Tier: "supervisor", Method: callback.AssignRandom, At: noon,
+			})
+			require.ErrorIs(t, err, book.ErrNoneAvailable)
+		}
+		require.Equal(t, 3, count(t, s, "draw_waits"))
+		project(t, s, claimed, claimed.do(t, noon, supervisor("sup1"), callback.Claim{}))
+		project(t, s, ended, ended.do(t, noon, manager("mgr1"), callback.Cancel{}))
+		swept, err := s.SweepDrawWaits(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, int64(2), swept)
+		ids, err := s.DrawWaits(t.Context(), []string{"Supervisors"})
+		require.NoError(t, err)
+		require.Equal(t, []string{waiting.ID}, ids)
+	})
+}
+
+func TestWhatAConnectorNeedNotRememberIsForgotten(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		var now atomic.Pointer[callback.Instant]
+		now.Store(&noon)
+		s := open(t, store.Options{Now: func() time.Time { return now.Load().Time }})
+		day := 24 * time.Hour
+		named := func(i *book.Intake) { i.CallbackID = uuid.NewString() }
+		stays, lately, long := opened(t, noon, named), opened(t, noon, named), opened(t, noon, named)
+		long.do(t, after(time.Minute), manager("mgr1"), callback.Cancel{})
+		lately.do(t, after(60*day), manager("mgr1"), callback.Cancel{})
+		for _, l := range []*life{stays, lately, long} {
+			keep(t, s, l)
+			require.NoError(t, s.Remember(t.Context(), "mailbox", "case:"+l.ID, "ref"))
+			require.NoError(t, s.Remember(t.Context(), "mailbox", "mail:"+l.ID[:8], `{"callback":"`+l.ID+`"}`))
+		}
+		for _, key := range []string{"mail:none", "folder:1", "mail", "mail;", "mbil:1"} {
+			require.NoError(t, s.Remember(t.Context(), "mailbox", key, "v"))
+		}
+		require.NoError(t, s.Remember(t.Context(), "another", "mail:none", "v"))
+		fresh := after(60 * day)
+		now.Store(&fresh)
+		require.NoError(t, s.Remember(t.Context(), "mailbox", "mail:fresh", "v"))
+
+		forget := func(prefix string, at callback.Instant) int64 {
+			n, err := s.SweepMemory(t.Context(), book.Term{Connector: "mailbox", Prefix: prefix, Lasts: callback.Duration(30 * day)}, at)
+			require.NoError(t, err)
+			return n
+		}
+		require.Zero(t, forget("mail:", after(29*day)))
+		require.Equal(t, int64(2), forget("mail:", after(61*day)), "that of nobody, and of who was closed long ago")
+		require.Equal(t, int64(1), forget("case:", after(61*day)))
+		require.Equal(t, int64(1), forget("case:", after(91*day)), "and the other, a month after it was closed")
+		require.Zero(t, forget("case:", after(400*day)), "one that is open is never forgotten")
+		require.Equal(t, 9, count(t, s, "connector_memory"))
+
+		// In pages, of which some hold nothing to forget.
+		for i := range 2500 {
+			value := "v"
+			if i < 1100 {
+				value = stays.ID
+			}
+			_, err := s.DB().ExecContext(t.Context(), fmt.Sprintf(
+				"INSERT INTO connector_memory SELECT 'mailbox', 'told:%04d', '%s', updated_at FROM connector_memory WHERE key = 'folder:1'", i, value))
+			require.NoError(t, err)
+		}
+		require.Equal(t, int64(1400), forget("told:", after(61*day)))
+	})
+}
+
+func TestAMemoryIsReplacedByWhoKnowsIt(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		done, err := s.Replace(t.Context(), "c", "k", "", "one")
+		require.NoError(t, err)
+		require.False(t, done, "there is nothing to replace")
+		require.NoError(t, s.Remember(t.Context(), "c", "k", "0"))
+		var won atomic.Int64
+		together(12, func(n int) {
+			done, err := s.Replace(t.Context(), "c", "k", "0", fmt.Sprint(n+1))
+			if err != nil {
+				t.Error(err)
+			}
+			if done {
+				won.Add(1)
+			}
+		})
+		require.Equal(t, int64(1), won.Load())
 	})
 }

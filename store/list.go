@@ -63,6 +63,8 @@ func (s *Store) List(ctx context.Context, f book.Filter, order book.Sort, limit 
 		switch order {
 		case book.SortDueAt:
 			list = list.Order("c.ahead, c.due_order, c.id")
+		case book.SortPromise:
+			list = list.Order("c.due_order, c.id")
 		case book.SortRequestedAt:
 			list = list.Order("c.requested_at DESC, c.id DESC")
 		default:
@@ -165,7 +167,11 @@ func (s *Store) Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([
 	}
 	var counts []book.Count
 	err := s.read(ctx, "count callbacks", func(db *gorm.DB) error {
-		list := s.filter(db.Table("callbacks AS c").Joins("JOIN intakes AS i ON i.callback_id = c.id"), f)
+		counted := db.Table("callbacks AS c")
+		if len(f.RequestedBy) > 0 || f.Customer != "" || f.Source != "" { // else the originals, which are large, are left alone
+			counted = counted.Joins("JOIN intakes AS i ON i.callback_id = c.id")
+		}
+		list := s.filter(counted, f)
 		list = list.Select(strings.Join(append(slices.Clone(columns), "COUNT(*)", "COUNT(CASE WHEN c.overdue THEN 1 END)", "MIN(CASE WHEN "+s.contactedAt+" IS NULL THEN c.due_at END)"), ", "))
 		if len(columns) > 0 {
 			keys := strings.Join(columns, ", ")
@@ -199,8 +205,12 @@ type position struct {
 }
 
 func (p position) apply(list *gorm.DB, order book.Sort) *gorm.DB {
-	if order == book.SortRequestedAt {
+	switch order {
+	case book.SortRequestedAt:
 		return list.Where("(c.requested_at, c.id) < (?, ?)", instant{p.RequestedAt}, p.ID)
+	case book.SortPromise:
+		return list.Where("(c.due_order, c.id) > (?, ?)", instant{p.DueOrder}, p.ID)
+	case book.SortDueAt:
 	}
 	return list.Where("(c.ahead, c.due_order, c.id) > (?, ?, ?)", p.Ahead, instant{p.DueOrder}, p.ID)
 }
@@ -209,9 +219,12 @@ const sealSize = 12 // bytes
 
 // cursor is a position, sealed with the sort and the filters it belongs to.
 func (p position) cursor(key []byte, f book.Filter, order book.Sort) string {
-	if order == book.SortRequestedAt {
+	switch order {
+	case book.SortRequestedAt:
 		p.Ahead, p.DueOrder = 0, callback.Instant{}
-	} else {
+	case book.SortPromise:
+		p.Ahead, p.RequestedAt = 0, callback.Instant{}
+	case book.SortDueAt:
 		p.RequestedAt = callback.Instant{}
 	}
 	b, err := json.Marshal(p)

@@ -166,6 +166,12 @@ func TestListsAreInOrder(t *testing.T) {
 		}
 		require.Equal(t, []string{called.ID, soon.ID, same.ID, late.ID, calledClaimed.ID}, listed(t, s, book.Filter{}, book.SortDueAt, 2))
 		require.Equal(t, []string{called.ID, calledClaimed.ID, late.ID, same.ID, soon.ID}, listed(t, s, book.Filter{}, book.SortRequestedAt, 2))
+		promised := listed(t, s, book.Filter{}, book.SortPromise, 2)
+		require.NotEqual(t, called.ID, promised[0], "R10: nobody is put before an older promise")
+		require.True(t, slices.IsSortedFunc(promised, func(a, b string) int {
+			at := map[string]callback.Instant{called.ID: called.DueAt, soon.ID: soon.DueAt, same.ID: same.DueAt, late.ID: late.DueAt, calledClaimed.ID: calledClaimed.DueAt}
+			return at[a].Compare(at[b].Time)
+		}))
 		_, err := s.List(t.Context(), book.Filter{}, "sideways", 10, "")
 		require.Error(t, err)
 	})
@@ -240,6 +246,7 @@ func TestACursorBelongsToItsListAlone(t *testing.T) {
 			require.ErrorIs(t, err, book.ErrBadCursor)
 		}
 		bad(s, f, book.SortRequestedAt, c)
+		bad(s, f, book.SortPromise, c)
 		bad(s, book.Filter{}, book.SortDueAt, c)
 		bad(other, f, book.SortDueAt, c)
 		forged := "A" + c[1:]
@@ -273,7 +280,7 @@ func TestPagingIsStableUnderChange(t *testing.T) {
 			for range 20 {
 				lives = append(lives, add())
 			}
-			order := []book.Sort{book.SortDueAt, book.SortRequestedAt}[seed%2]
+			order := []book.Sort{book.SortDueAt, book.SortRequestedAt, book.SortPromise}[seed%3]
 			still := map[string]bool{}
 			for _, l := range lives {
 				still[l.ID] = true
@@ -307,7 +314,7 @@ func TestPagingIsStableUnderChange(t *testing.T) {
 						l.try(callback.Cancel{}, clerk, at)
 					}
 					project(t, s, l, l.events)
-					if order == book.SortDueAt && (before.DueAt != l.DueAt || ahead(&before) != ahead(l.Callback)) {
+					if order != book.SortRequestedAt && before.DueAt != l.DueAt || order == book.SortDueAt && ahead(&before) != ahead(l.Callback) {
 						delete(still, l.ID)
 					}
 				}

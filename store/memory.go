@@ -56,6 +56,18 @@ func (s *Store) Claim(ctx context.Context, connector, key, value string) (existi
 	return existing, first && err == nil, err
 }
 
+// Replace keeps value under a key in place of was, if that is what is there; done
+// reports whether. Of many at once that saw the same one does.
+func (s *Store) Replace(ctx context.Context, connector, key, was, value string) (done bool, err error) {
+	err = s.writeOne(ctx, "replace", func(tx *gorm.DB) error {
+		replaced := tx.Exec(`UPDATE connector_memory SET value = ?, updated_at = ? WHERE connector = ? AND key = ? AND value = ?`,
+			value, instant{s.now()}, connector, key, was)
+		done = replaced.RowsAffected == 1
+		return replaced.Error
+	})
+	return done && err == nil, err
+}
+
 // Forget forgets what is kept under a key; nothing there is no error.
 func (s *Store) Forget(ctx context.Context, connector, key string) error {
 	return s.writeOne(ctx, "forget", func(tx *gorm.DB) error {

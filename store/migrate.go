@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/pressly/goose/v3"
@@ -17,11 +18,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("the database is at version %d and this program needs %d: run migrate", e.Have, e.Want)
 }
 
-func (s *Store) provider() (*goose.Provider, error) {
-	db, err := s.writer.DB()
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) provider(db *sql.DB) (*goose.Provider, error) {
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if s.name == "postgres" {
 		locker, err := lock.NewPostgresSessionLocker()
@@ -36,7 +33,12 @@ func (s *Store) provider() (*goose.Provider, error) {
 // Migrate brings the tables up to what this program needs. Processes that do so
 // at once wait for each other.
 func (s *Store) Migrate(ctx context.Context) error {
-	p, err := s.provider()
+	db, leave, err := s.patient()
+	if err != nil {
+		return s.fault("migrate", err)
+	}
+	defer leave()
+	p, err := s.provider(db)
 	if err != nil {
 		return s.fault("migrate", err)
 	}
@@ -51,7 +53,11 @@ func (s *Store) CheckVersion(ctx context.Context) error {
 	const op = "check the version"
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	p, err := s.provider()
+	db, err := s.writer.DB()
+	if err != nil {
+		return s.fault(op, err)
+	}
+	p, err := s.provider(db)
 	if err != nil {
 		return s.fault(op, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +60,21 @@ func onBothEmpty(t *testing.T, test func(t *testing.T, s *store.Store)) {
 		t.Helper()
 		return store.OpenPostgres(t.Context(), pg.Database(t), patient(store.Options{}))
 	}))
+}
+
+// What a call may take is no bound for migrations, which may make an index over
+// millions of rows.
+func TestMigratingTakesWhatItTakes(t *testing.T) {
+	t.Parallel()
+	dsn := pg.Database(t)
+	s, err := store.OpenPostgres(t.Context(), dsn, store.Options{Timeout: time.Millisecond, ConnectTimeout: time.Minute})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(t.Context()))
+	require.NoError(t, s.Close())
+	s, err = store.OpenPostgres(t.Context(), dsn, patient(store.Options{}))
+	require.NoError(t, err)
+	require.NoError(t, s.CheckVersion(t.Context()))
+	require.NoError(t, s.Close())
 }
 
 func TestManyProcessesMigrateAtOnce(t *testing.T) {

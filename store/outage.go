@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"gorm.io/gorm"
@@ -133,6 +134,25 @@ func (s *Store) Affected(ctx context.Context, o book.Outage, after string, limit
 		return err
 	})
 	return ids, err
+}
+
+// EndedLinks returns at most limit open callbacks that are linked to an outage
+// that ended before an instant, or to one that is not there, in the order of
+// their IDs.
+func (s *Store) EndedLinks(ctx context.Context, endedBefore callback.Instant, limit int) (links []book.OutageLink, err error) {
+	err = s.read(ctx, "list what is linked to outages that are over", func(db *gorm.DB) error {
+		links = nil
+		return each(db.Raw(`SELECT c.id, c.outage, COALESCE(o.ended_by, '')
+			FROM callbacks c LEFT JOIN outages o ON o.id = c.outage
+			WHERE c.closed_at IS NULL AND c.outage <> '' AND (o.id IS NULL OR o.ended_at < ?)
+			ORDER BY c.id LIMIT ?`, instant{endedBefore}, limit), func(rows *sql.Rows) error {
+			var l book.OutageLink
+			err := rows.Scan(&l.CallbackID, &l.Outage, &l.EndedBy)
+			links = append(links, l)
+			return err
+		})
+	})
+	return links, err
 }
 
 // Linked returns at most limit open callbacks that are linked to an outage, in

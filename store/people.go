@@ -132,10 +132,15 @@ func savePerson(tx *gorm.DB, before *book.Person, now *book.Person) error {
 			return err
 		}
 	}
-	if !now.Inactive {
-		return nil
+	var ends []string
+	if now.Inactive || before != nil && before.Subject != "" && before.Subject != now.Subject {
+		// Whoever signed in as them may not have been who they are now.
+		ends = append(ends, `DELETE FROM sessions WHERE staff_id = ?`)
 	}
-	for _, gone := range []string{`DELETE FROM sessions WHERE staff_id = ?`, `DELETE FROM presence WHERE staff_id = ?`} {
+	if now.Inactive {
+		ends = append(ends, `DELETE FROM presence WHERE staff_id = ?`)
+	}
+	for _, gone := range ends {
 		if err := tx.Exec(gone, now.ID).Error; err != nil {
 			return err
 		}
@@ -286,6 +291,9 @@ const PresenceLasts = 15 * time.Minute
 
 // SetPresence writes what somebody says of themselves. Saying offline holds for
 // ever, all else for PresenceLasts.
+//
+// What they say ends what MakeBusy has made of them; but saying busy meanwhile,
+// as a page does that renews what it shows, only makes it last.
 func (s *Store) SetPresence(ctx context.Context, staffID string, state book.PresenceState, now callback.Instant) (book.Presence, error) {
 	until := instant{now.Plus(callback.Duration(PresenceLasts))}
 	if state == book.Offline {
@@ -293,23 +301,48 @@ func (s *Store) SetPresence(ctx context.Context, staffID string, state book.Pres
 	}
 	var row presenceRow
 	err := s.writeOne(ctx, "set a presence", func(tx *gorm.DB) error {
+		const renews = `excluded.state = 'busy' AND presence.busy_until > ?`
+		at := instant{now}
 		return one(tx.Raw(`INSERT INTO presence (staff_id, state, lapses_at)
 			SELECT s.id, ?, ? FROM staff s WHERE s.id = ?
-			ON CONFLICT (staff_id) DO UPDATE SET state = excluded.state, lapses_at = excluded.lapses_at
-			RETURNING staff_id, state, lapses_at, reserved_until`, string(state), until, staffID), row.columns()...)
+			ON CONFLICT (staff_id) DO UPDATE SET
+				state = CASE WHEN `+renews+` THEN presence.state ELSE excluded.state END,
+				lapses_at = CASE WHEN `+renews+` AND (presence.lapses_at IS NULL OR presence.lapses_at <= ?)
+					THEN presence.lapses_at ELSE excluded.lapses_at END,
+				busy_until = CASE WHEN `+renews+` THEN excluded.lapses_at END
+			RETURNING `+presenceColumns, string(state), until, staffID, at, at, at, at), row.columns()...)
 	})
 	return row.at(now), err
 }
 
-type presenceRow struct {
-	StaffID       string
-	State         book.PresenceState
-	LapsesAt      instant
-	ReservedUntil instant
+// MakeBusy has somebody read busy for PresenceLasts, because they work a callback
+// (CONTRACT §4).
+//
+// It stands beside what they say, as a reservation does, and does not replace it:
+// nobody said anything, so when it is over they are again as they were. Whoever
+// never uses presence stays among those who are drawn, instead of lapsing to
+// offline with the first callback that they start.
+func (s *Store) MakeBusy(ctx context.Context, staffID string, now callback.Instant) error {
+	until := instant{now.Plus(callback.Duration(PresenceLasts))}
+	return s.writeOne(ctx, "make somebody busy", func(tx *gorm.DB) error {
+		return tx.Exec(`INSERT INTO presence (staff_id, state, busy_until)
+			SELECT s.id, '', ? FROM staff s WHERE s.id = ?
+			ON CONFLICT (staff_id) DO UPDATE SET busy_until = excluded.busy_until`, until, staffID).Error
+	})
 }
 
+type presenceRow struct {
+	StaffID       string
+	State         book.PresenceState // empty: they never said anything
+	LapsesAt      instant
+	ReservedUntil instant
+	BusyUntil     instant
+}
+
+const presenceColumns = `staff_id, state, lapses_at, reserved_until, busy_until`
+
 func (r *presenceRow) columns() []any {
-	return []any{&r.StaffID, &r.State, &r.LapsesAt, &r.ReservedUntil}
+	return []any{&r.StaffID, &r.State, &r.LapsesAt, &r.ReservedUntil, &r.BusyUntil}
 }
 
 // at is what the row means at an instant.
@@ -317,6 +350,9 @@ func (r *presenceRow) at(now callback.Instant) book.Presence {
 	p := book.Presence{StaffID: r.StaffID, State: r.State, Until: r.LapsesAt.Instant}
 	if r.LapsesAt.Reached(now) {
 		p.State = book.Offline
+	}
+	if !r.BusyUntil.IsZero() && !r.BusyUntil.Reached(now) {
+		p.State, p.Until = book.BusyState, r.BusyUntil.Instant
 	}
 	if !r.ReservedUntil.IsZero() && !r.ReservedUntil.Reached(now) {
 		p.ReservedUntil = r.ReservedUntil.Instant
@@ -328,16 +364,18 @@ func (r *presenceRow) at(now callback.Instant) book.Presence {
 }
 
 // Presences returns how everybody who ever said it is at an instant, by ID:
-// what has lapsed reads offline, who is reserved reads busy.
+// what has lapsed reads offline, who is reserved or works a callback reads busy.
 func (s *Store) Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error) {
 	var all []book.Presence
 	err := s.read(ctx, "read presences", func(db *gorm.DB) error {
-		return each(db.Raw(`SELECT staff_id, state, lapses_at, reserved_until FROM presence ORDER BY staff_id`), func(rows *sql.Rows) error {
+		return each(db.Raw(`SELECT `+presenceColumns+` FROM presence ORDER BY staff_id`), func(rows *sql.Rows) error {
 			var r presenceRow
 			if err := rows.Scan(r.columns()...); err != nil {
 				return err
 			}
-			all = append(all, r.at(now))
+			if p := r.at(now); p.State != "" {
+				all = append(all, p)
+			}
 			return nil
 		})
 	})

@@ -85,6 +85,80 @@ func TestManyProcessesIntroduceTheStaffAtOnce(t *testing.T) {
 	})
 }
 
+// Who works a callback is busy meanwhile, and then again as they were: nobody said anything.
+func TestR21_WorkingACallbackTakesNobodyOutOfTheDraws(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("away", "agent", "Q"), member("free", "agent", "Q"), member("never", "agent", "Q"), member("offline", "agent", "Q"))
+		say15(t, s, "free", book.Available, noon)
+		say15(t, s, "away", book.Away, noon)
+		say15(t, s, "offline", book.Offline, noon)
+		work := func(now callback.Instant) {
+			for _, id := range []string{"away", "free", "never", "offline", "nobody"} {
+				require.NoError(t, s.MakeBusy(t.Context(), id, now))
+			}
+		}
+		states := func(now callback.Instant) map[string]book.PresenceState {
+			all, err := s.Presences(t.Context(), now)
+			require.NoError(t, err)
+			by := map[string]book.PresenceState{}
+			for _, p := range all {
+				by[p.StaffID] = p.State
+			}
+			return by
+		}
+		busy := map[string]book.PresenceState{"away": book.BusyState, "free": book.BusyState, "never": book.BusyState, "offline": book.BusyState}
+		free := func(now callback.Instant) int {
+			people, err := s.Free(t.Context(), "agent", "Q", now)
+			require.NoError(t, err)
+			return len(people)
+		}
+		drawn := func(id string, now callback.Instant) []string {
+			record, err := s.Draw(t.Context(), book.DrawRequest{
+				ID: id, CallbackID: id, Version: 1, Queue: "Q", Tier: "agent", Method: callback.AssignRoundRobin, At: now,
+			})
+			require.NoError(t, err)
+			return record.Candidates
+		}
+		require.Equal(t, 1, free(noon))
+		work(noon)
+		require.Equal(t, busy, states(after(14*time.Minute)))
+		require.Zero(t, free(noon), "not free for a transfer meanwhile")
+		_, err := s.Reserve(t.Context(), book.Reservation{Tier: "agent", Queue: "Q", By: "x", ExpiresAt: after(time.Minute)}, noon)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+		require.Len(t, drawn("d1", noon), 4, "busy is drawn")
+
+		// What was said beneath goes on by its own rule.
+		say15(t, s, "free", book.BusyState, after(10*time.Minute)) // a page renews what it shows
+		require.Equal(t, map[string]book.PresenceState{"away": book.Offline, "free": book.BusyState, "offline": book.Offline}, states(after(15*time.Minute)))
+		require.Equal(t, []string{"free", "never"}, drawn("d2", after(15*time.Minute)))
+		require.Equal(t, map[string]book.PresenceState{"away": book.Offline, "free": book.Offline, "offline": book.Offline}, states(after(25*time.Minute)))
+		require.Equal(t, []string{"never"}, drawn("d3", after(time.Hour)), "who never said anything is drawn for ever")
+
+		// Who renews as busy what was never said has still said nothing.
+		work(after(time.Hour))
+		p, err := s.SetPresence(t.Context(), "never", book.BusyState, after(70*time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, book.Presence{StaffID: "never", State: book.BusyState, Until: after(85 * time.Minute)}, p)
+		require.Equal(t, book.BusyState, states(after(84 * time.Minute))["never"])
+		require.NotContains(t, states(after(85*time.Minute)), "never")
+
+		// A word of their own ends it; saying busy of oneself lapses to offline.
+		work(after(2 * time.Hour))
+		say15(t, s, "free", book.Available, after(121*time.Minute))
+		require.Equal(t, book.Available, states(after(122 * time.Minute))["free"])
+		require.Equal(t, 1, free(after(122*time.Minute)))
+		say15(t, s, "never", book.BusyState, after(3*time.Hour))
+		require.Equal(t, book.Offline, states(after(4 * time.Hour))["never"])
+		// And saying what they are anyway makes them that again: available, until it lapses.
+		say15(t, s, "free", book.Available, after(5*time.Hour))
+		require.NoError(t, s.MakeBusy(t.Context(), "free", after(5*time.Hour-10*time.Minute)))
+		require.Equal(t, book.BusyState, states(after(5 * time.Hour))["free"])
+		require.Equal(t, book.Available, states(after(5*time.Hour + 6*time.Minute))["free"])
+	})
+}
+
 func TestPresenceLapses(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {
@@ -259,16 +333,19 @@ func state2(t testing.TB, s *store.Store, id string, now callback.Instant) book.
 func TestR06_AReservationIsUsedOnce(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {
-		var now atomic.Pointer[callback.Instant]
-		now.Store(&noon)
-		s := open(t, store.Options{Now: func() time.Time { return now.Load().Time }})
+		s := open(t, store.Options{})
 		employ(t, s, member("a", "supervisor", "S"), member("b", "supervisor", "S"))
 		say15(t, s, "a", book.Available, noon)
 		r, err := s.Reserve(t.Context(), book.Reservation{ID: "r", Queue: "S", By: "x", ExpiresAt: after(time.Minute)}, noon)
 		require.NoError(t, err)
+		use := func(errand, reservation string, at callback.Instant) (*book.Errand, error) {
+			return s.Begin(t.Context(), book.Begin{
+				Errand: book.Errand{ID: errand, Command: "escalate", CallbackID: "c" + errand, CreatedAt: at}, Reservation: reservation,
+			})
+		}
 		var used atomic.Int32
-		together(10, func(int) {
-			switch err := s.ConsumeReservation(t.Context(), r.ID); {
+		together(10, func(i int) {
+			switch _, err := use(fmt.Sprint(i), r.ID, noon); {
 			case err == nil:
 				used.Add(1)
 			case !errors.Is(err, book.ErrNoneAvailable):
@@ -279,16 +356,40 @@ func TestR06_AReservationIsUsedOnce(t *testing.T) {
 		r, err = s.Reservation(t.Context(), r.ID)
 		require.NoError(t, err)
 		require.Equal(t, noon, r.UsedAt)
+		begun, err := s.OpenErrands(t.Context(), after(time.Hour), 10)
+		require.NoError(t, err)
+		require.Len(t, begun, 1, "of those that did not get it nothing is left")
+		require.Equal(t, begun[0].ID, r.ErrandID)
+		existing, err := use(r.ErrandID, r.ID, noon)
+		require.NoError(t, err)
+		require.NotNil(t, existing, "it is its own already")
+
+		// It was refused: another may have it, as long as it is live.
+		require.NoError(t, s.Drop(t.Context(), "none"))
+		_, err = use("next", r.ID, noon)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
+		require.NoError(t, s.Drop(t.Context(), r.ErrandID))
+		_, err = use("next", r.ID, after(time.Minute))
+		require.ErrorIs(t, err, book.ErrNoneAvailable, "it has lapsed")
+		_, err = use("next", r.ID, after(time.Second))
+		require.NoError(t, err)
+		r, err = s.Reservation(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Equal(t, []any{after(time.Second), "next"}, []any{r.UsedAt, r.ErrandID})
+
+		require.Equal(t, book.Available, state2(t, s, "a", after(2*time.Minute)))
+		require.NoError(t, s.Transferred(t.Context(), r.ID))
 		require.Equal(t, book.BusyState, state2(t, s, "a", after(2*time.Minute)), "on the call until they say otherwise")
 		say15(t, s, "a", book.Available, after(3*time.Minute))
+		require.NoError(t, s.Transferred(t.Context(), r.ID))
 		require.Equal(t, book.Available, state2(t, s, "a", after(3*time.Minute)))
 
 		say15(t, s, "b", book.Available, noon)
 		lapsed, err := s.Reserve(t.Context(), book.Reservation{Queue: "S", By: "a", ExpiresAt: after(time.Minute)}, noon)
 		require.NoError(t, err)
 		late := after(time.Minute)
-		now.Store(&late)
-		require.ErrorIs(t, s.ConsumeReservation(t.Context(), lapsed.ID), book.ErrNoneAvailable)
+		_, err = use("late", lapsed.ID, late)
+		require.ErrorIs(t, err, book.ErrNoneAvailable)
 		require.Equal(t, book.Available, state2(t, s, "b", late))
 
 		swept, err := s.SweepReservations(t.Context(), after(time.Minute+time.Millisecond))

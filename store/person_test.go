@@ -110,6 +110,33 @@ func TestWhatIsPinnedStays(t *testing.T) {
 	})
 }
 
+// A sign-in that is taken from a person ends wherever it was used.
+func TestWhoeverSignedInAsSomebodyElseIsOut(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		_, err := s.Meet(t.Context(), met("x", "s1", allClaimed...))
+		require.NoError(t, err)
+		require.NoError(t, s.KeepSession(t.Context(), book.Session{ID: "hash", StaffID: "x", Data: []byte("d"), ExpiresAt: noon.Plus(callback.Duration(time.Hour))}))
+		edit := func(change func(*book.Person)) {
+			_, err := s.EditPerson(t.Context(), "x", func(r book.Roster) (book.Person, error) {
+				now := *r.Person("x")
+				change(&now)
+				return now, nil
+			}, nil)
+			require.NoError(t, err)
+		}
+		edit(func(p *book.Person) {
+			p.Set(book.Person{Staff: book.Staff{Capacity: 3}}, []book.Attribute{book.AttributeCapacity})
+		})
+		_, err = s.Session(t.Context(), "hash")
+		require.NoError(t, err)
+		edit(func(p *book.Person) { p.Subject = "" })
+		_, err = s.Session(t.Context(), "hash")
+		require.ErrorIs(t, err, book.ErrNotFound)
+	})
+}
+
 func TestWhoIsDeactivatedIsGoneEverywhere(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -62,6 +63,12 @@ func OpenPostgres(_ context.Context, dsn string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := newStore(postgresDialect(), o, db, db)
+	s.patient = func() (*sql.DB, func(), error) {
+		long := config.Copy()
+		long.RuntimeParams["statement_timeout"], long.RuntimeParams["idle_in_transaction_session_timeout"] = "0", "0"
+		db := stdlib.OpenDB(*long)
+		return db, func() { _ = db.Close() }, nil
+	}
 	s.feed.number = s.numberFeed
 	s.feed.listen = func(ctx context.Context, announce func()) { listen(ctx, config, announce) }
 	return s, nil

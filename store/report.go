@@ -31,7 +31,7 @@ const firstContact = `(SELECT MIN(t.at) FROM timeline t WHERE t.callback_id = p.
 func (s *Store) Report(ctx context.Context, q book.ReportQuery) (book.Report, error) {
 	r := book.Report{
 		Made: []book.PromiseCount{}, Due: []book.PromiseCount{},
-		Reached: map[int64]int64{}, Attempts: map[int64]int64{}, Dispositions: map[callback.Disposition]int64{}, //nolint:exhaustive // those that occur
+		Reached: map[int64]int64{}, Attempts: map[int64]int64{}, Dispositions: map[callback.Disposition]book.Calls{}, //nolint:exhaustive // those that occur
 	}
 	err := s.read(ctx, "make a report", func(db *gorm.DB) error {
 		for column, into := range map[string]*[]book.PromiseCount{"p.made_at": &r.Made, "p.due_at": &r.Due} {
@@ -74,11 +74,11 @@ func (s *Store) Report(ctx context.Context, q book.ReportQuery) (book.Report, er
 			return err
 		}
 		calls := first().Joins("JOIN timeline AS t ON t.callback_id = p.callback_id AND t.type = 'attempted'").
-			Select(s.disposition + " AS disposition, COUNT(*)").Group("disposition")
+			Select(s.disposition + " AS disposition, COUNT(*), COUNT(DISTINCT p.callback_id)").Group("disposition")
 		return each(calls, func(rows *sql.Rows) error {
 			var d string
-			var n int64
-			if err := rows.Scan(&d, &n); err != nil {
+			var n book.Calls
+			if err := rows.Scan(&d, &n.Calls, &n.Callbacks); err != nil {
 				return err
 			}
 			r.Dispositions[callback.Disposition(d)] = n

@@ -153,15 +153,15 @@ func TestReportsCountWhatIsListed(t *testing.T) {
 			}
 			calls := int64(0)
 			for _, n := range report.Dispositions {
-				calls += n
+				calls += n.Calls
 			}
 			all := int64(0)
 			for made, n := range report.Attempts {
 				all += made * n
 			}
 			require.Equal(t, all, calls, name)
-			for d := range report.Dispositions {
-				require.NotEmpty(t, rows(book.PromiseFilter{First: true, Disposition: string(d)}), name)
+			for d, n := range report.Dispositions {
+				require.Len(t, rows(book.PromiseFilter{First: true, Disposition: string(d)}), int(n.Callbacks), name)
 			}
 			for _, r := range rows(book.PromiseFilter{Result: []string{"missed"}, LateBy: "people"}) {
 				require.Equal(t, callback.ResultMissed, r.Result)

@@ -13,9 +13,10 @@ import (
 )
 
 // isFree is the condition on presence p that somebody can be reserved at an
-// instant, given twice: they say so, and nobody has reserved them.
+// instant, given three times: they say so, nobody has reserved them, and they work
+// no callback.
 const isFree = `p.state = 'available' AND (p.lapses_at IS NULL OR p.lapses_at > ?)
-	AND (p.reserved_until IS NULL OR p.reserved_until <= ?)`
+	AND (p.reserved_until IS NULL OR p.reserved_until <= ?) AND (p.busy_until IS NULL OR p.busy_until <= ?)`
 
 // belongs is the condition on staff s of a tier and a queue, either of which
 // may be empty; each is given twice.
@@ -26,7 +27,7 @@ const belongs = `(s.tier = ? OR ? = '') AND (? = '' OR EXISTS (SELECT 1 FROM sta
 func (s *Store) Free(ctx context.Context, tier, queue string, now callback.Instant) (people []book.Staff, err error) {
 	at := instant{now}
 	err = s.read(ctx, "list who is free", func(db *gorm.DB) error {
-		people, err = staff(db, "s.active AND "+isFree+" AND "+belongs, []any{at, at, tier, tier, queue, queue})
+		people, err = staff(db, "s.active AND "+isFree+" AND "+belongs, []any{at, at, at, tier, tier, queue, queue})
 		return err
 	})
 	return people, err
@@ -40,6 +41,7 @@ type reservationRow struct {
 	ReservedBy string
 	ExpiresAt  instant
 	UsedAt     instant
+	ErrandID   string
 }
 
 func (reservationRow) TableName() string { return "reservations" }
@@ -47,7 +49,7 @@ func (reservationRow) TableName() string { return "reservations" }
 func (r *reservationRow) reservation() book.Reservation {
 	return book.Reservation{
 		ID: r.ID, StaffID: r.StaffID, Tier: r.Tier, Queue: r.Queue, By: r.ReservedBy,
-		ExpiresAt: r.ExpiresAt.Instant, UsedAt: r.UsedAt.Instant,
+		ExpiresAt: r.ExpiresAt.Instant, UsedAt: r.UsedAt.Instant, ErrandID: r.ErrandID,
 	}
 }
 
@@ -90,7 +92,7 @@ func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
 	var free []string
 	err := each(tx.Raw(`SELECT s.id, s.roles FROM staff s JOIN presence p ON p.staff_id = s.id
 		WHERE s.active AND `+isFree+` AND `+belongs+` AND s.id <> ?
-		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By), func(rows *sql.Rows) error {
+		ORDER BY p.reserved_until NULLS FIRST, s.id`, now, now, now, r.Tier, r.Tier, r.Queue, r.Queue, r.By), func(rows *sql.Rows) error {
 		var id string
 		var roles document[[]string]
 		err := rows.Scan(&id, &roles)
@@ -103,7 +105,7 @@ func takeFree(tx *gorm.DB, r book.Reservation, now instant) (string, error) {
 		return "", err
 	}
 	for _, id := range free {
-		taken := tx.Exec(`UPDATE presence AS p SET reserved_until = ? WHERE p.staff_id = ? AND `+isFree, instant{r.ExpiresAt}, id, now, now)
+		taken := tx.Exec(`UPDATE presence AS p SET reserved_until = ? WHERE p.staff_id = ? AND `+isFree, instant{r.ExpiresAt}, id, now, now, now)
 		if taken.Error != nil {
 			return "", taken.Error
 		}
@@ -134,24 +136,30 @@ func (s *Store) Reservation(ctx context.Context, id string) (book.Reservation, e
 	return row.reservation(), err
 }
 
-// ConsumeReservation uses a reservation, once, while it is live: one caller gets
-// nil. The person is busy from then on, until they say otherwise. One that was
-// used, or has lapsed, is book.ErrNoneAvailable.
-func (s *Store) ConsumeReservation(ctx context.Context, id string) error {
-	return s.write(ctx, "use a reservation", func(tx *gorm.DB) error {
-		now := instant{s.now()}
-		update := tx.Exec(`UPDATE reservations SET used_at = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`, now, id, now)
-		if update.Error != nil {
-			return update.Error
-		}
-		row, err := reservationByID(tx, id)
-		switch {
-		case err != nil:
-			return err
-		case update.RowsAffected == 0:
-			return book.ErrNoneAvailable
-		}
+// use binds a reservation to the errand that uses it, once, while it is live: of
+// many errands one gets it. One that was used, or has lapsed, is
+// book.ErrNoneAvailable.
+func use(tx *gorm.DB, id string, e book.Errand) error {
+	at := instant{e.CreatedAt}
+	used := tx.Exec(`UPDATE reservations SET used_at = ?, errand_id = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`, at, e.ID, id, at)
+	if used.Error == nil && used.RowsAffected == 0 {
+		return book.ErrNoneAvailable
+	}
+	return used.Error
+}
+
+// giveBack lets a reservation that an errand has not used up be used by another
+// one, for as long as it is live.
+func giveBack(tx *gorm.DB, errandID string) error {
+	return tx.Exec(`UPDATE reservations SET used_at = NULL, errand_id = '' WHERE errand_id <> '' AND errand_id = ?`, errandID).Error
+}
+
+// Transferred makes whoever a reservation holds busy, until they say otherwise:
+// they are on the call. Again changes nothing.
+func (s *Store) Transferred(ctx context.Context, reservationID string) error {
+	return s.writeOne(ctx, "note a transfer", func(tx *gorm.DB) error {
 		return tx.Exec(`UPDATE presence SET reserved_until = NULL, state = CASE WHEN state = 'available' THEN 'busy' ELSE state END
-			WHERE staff_id = ?`, row.StaffID).Error
+			WHERE EXISTS (SELECT 1 FROM reservations r
+				WHERE r.id = ? AND r.staff_id = presence.staff_id AND r.expires_at = presence.reserved_until)`, reservationID).Error
 	})
 }

@@ -83,9 +83,12 @@ type Store struct {
 	// writer and reader are the same on PostgreSQL; an SQLite file has one writer
 	// and, as it is written ahead, readers that never wait for it.
 	writer, reader *gorm.DB
-	feed           feed
-	policies       sync.Map // hash -> *callback.Policy; what a hash names never changes
-	hashKey        sync.Map // one entry: the key
+	// patient opens connections whose statements take as long as they take: an index
+	// over millions of rows is not made in the time that a call has.
+	patient  func() (db *sql.DB, leave func(), err error)
+	feed     feed
+	policies sync.Map // hash -> *callback.Policy; what a hash names never changes
+	hashKey  sync.Map // one entry: the key
 	// beforeCommit lets a test stop a transaction that has done all its work.
 	beforeCommit func(op string)
 }
@@ -117,6 +120,10 @@ type dialect struct {
 
 func newStore(d dialect, o Options, writer, reader *gorm.DB) *Store {
 	s := &Store{dialect: d, options: o, writer: writer, reader: reader}
+	s.patient = func() (*sql.DB, func(), error) {
+		db, err := writer.DB()
+		return db, func() {}, err
+	}
 	s.feed.subscribers = map[int]func(){}
 	s.feed.lifetime, s.feed.end = context.WithCancel(context.Background())
 	return s

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"ringback/callback"
 )
 
 // clean deletes what is no longer needed.
@@ -26,8 +28,29 @@ func (s *Sweeper) clean(ctx context.Context, r *Report) error {
 	r.Reservations, err = s.Book.SweepReservations(ctx, now.Plus(-keepReservations))
 	note("reservations", err)
 	note("feed", s.Book.TrimFeed(ctx, now.Plus(-keepFeed)))
+	r.Waits, err = s.Book.SweepDrawWaits(ctx)
+	note("draws", err)
+	r.Messages, err = s.Book.SweepMessages(ctx, now.Plus(-keepMessages))
+	note("messages", err)
+	note("memory", s.forgetTerms(ctx, now, r))
 	if len(failures) == 0 {
 		s.cleaned = now
 	}
 	return errors.Join(failures...)
+}
+
+// forgetTerms forgets what connectors need not remember any more.
+func (s *Sweeper) forgetTerms(ctx context.Context, now callback.Instant, r *Report) error {
+	if !s.forgot.IsZero() && now.Before(s.forgot.Plus(forgetEvery).Time) {
+		return nil
+	}
+	for _, t := range s.Terms {
+		n, err := s.Book.SweepMemory(ctx, t, now)
+		r.Forgotten += n
+		if err != nil {
+			return err
+		}
+	}
+	s.forgot = now
+	return nil
 }

@@ -177,7 +177,7 @@ func (s *Sweeper) end(ctx context.Context, e book.Errand, exists bool, now callb
 			over = over && callback.Duration(now.Sub(since.Time)) >= settled
 		}
 	case e.Key != "":
-		s.again[e.ID] = now.Plus(min(max(age, settled), callback.Duration(time.Hour)))
+		s.again[e.ID] = now.Plus(backOff(age))
 		return false, s.Book.Release(ctx, e.ID)
 	}
 	if !over {
@@ -191,6 +191,11 @@ func (s *Sweeper) end(ctx context.Context, e book.Errand, exists bool, now callb
 	}
 	delete(s.seen, e.ID)
 	return true, nil
+}
+
+// backOff is when to look again at what has been so for a while: ever more seldom.
+func backOff(age callback.Duration) callback.Duration {
+	return min(max(age, settled), callback.Duration(time.Hour))
 }
 
 // catchUp brings what lists show of a callback to where its history is; exists

@@ -1,6 +1,7 @@
 // Package sweep does later what nobody did in time, so that nothing stays half
 // done: it brings the read model up to date where whoever gave a command died
-// before writing its outcome, exports closed histories before the engine
+// before writing its outcome, begins and ends for callbacks the outages of which
+// they were not told, exports closed histories before the engine
 // forgets them, deletes what is no longer needed, and watches the clock from
 // outside the engine.
 //
@@ -22,6 +23,7 @@ import (
 	"ringback/audit"
 	"ringback/book"
 	"ringback/callback"
+	"ringback/contract"
 )
 
 // Book is what a sweeper needs of the store. Its errors are those of package book.
@@ -47,12 +49,21 @@ type Book interface {
 	// run is not archived, the longest closed first.
 	ClosedWithoutHistory(ctx context.Context, closedBefore callback.Instant, limit int) (callbackIDs []string, err error)
 
+	// ActiveOutages are those that go on.
+	ActiveOutages(ctx context.Context) ([]book.Outage, error)
+	// EndedLinks are open callbacks that are linked to an outage that ended before an
+	// instant, or to one that is not there.
+	EndedLinks(ctx context.Context, endedBefore callback.Instant, limit int) ([]book.OutageLink, error)
+
 	// Watch compares what should have happened by now with what has.
 	Watch(ctx context.Context, now callback.Instant, grace time.Duration) (book.Watch, error)
 
 	SweepTexts(ctx context.Context, before callback.Instant) (int64, error)
 	SweepErrands(ctx context.Context, answeredBefore callback.Instant) (int64, error)
 	SweepReservations(ctx context.Context, expiredBefore callback.Instant) (int64, error)
+	SweepDrawWaits(ctx context.Context) (int64, error)
+	SweepMessages(ctx context.Context, replayedBefore callback.Instant) (int64, error)
+	SweepMemory(ctx context.Context, t book.Term, now callback.Instant) (int64, error)
 	TrimFeed(ctx context.Context, before callback.Instant) error
 }
 
@@ -60,6 +71,12 @@ type Book interface {
 type Engine interface {
 	audit.Engine
 	QueryWorkflow(ctx context.Context, workflowID, runID, queryType string, args ...any) (converter.EncodedValue, error)
+	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
+}
+
+// Outages begins outages; one that has begun stays as it is.
+type Outages interface {
+	BeginOutage(ctx context.Context, in contract.OutageInput) error
 }
 
 // Lease lets one sweeper of many work at a time.
@@ -69,10 +86,13 @@ type Lease interface {
 	Lease(ctx context.Context, name, holder string, now, until callback.Instant) (bool, error)
 }
 
-// Options of a sweeper. Book and Engine are needed.
+// Options of a sweeper. Book, Engine and Outages are needed.
 type Options struct {
-	Book   Book
-	Engine Engine
+	Book    Book
+	Engine  Engine
+	Outages Outages
+	// Terms say what connectors need not remember for ever.
+	Terms []book.Term
 	// Namespace of the engine's callbacks; empty: the engine's own.
 	Namespace string
 	// Lease; nil: this is the only sweeper, or it does not matter.
@@ -105,9 +125,11 @@ const (
 
 	keepAnswers      = callback.Duration(30 * 24 * time.Hour) // CONTRACT §4
 	keepTexts        = callback.Duration(48 * time.Hour)
-	keepReservations = callback.Duration(24 * time.Hour)
+	keepReservations = keepAnswers // one is the answer to its key
 	keepFeed         = callback.Duration(24 * time.Hour)
+	keepMessages     = callback.Duration(30 * 24 * time.Hour) // after they were understood
 	cleanEvery       = callback.Duration(10 * time.Minute)
+	forgetEvery      = callback.Duration(24 * time.Hour) // it looks at all that is remembered
 
 	// watchGrace is how late the clock may be before it is an alarm.
 	watchGrace = 10 * time.Second
@@ -127,8 +149,11 @@ type Sweeper struct {
 	again   map[string]callback.Instant // errands that need not be asked about before then
 	seen    map[string]callback.Instant // creates without a workflow, since when
 	lost    map[string]bool             // closed callbacks whose history is nowhere
+	begun   map[string]bool             // outages that have their workflow
+	told    map[string]telling          // callbacks that were told that their outage is over
 	shelved callback.Instant            // runs that continued before then are archived
 	cleaned callback.Instant
+	forgot  callback.Instant // what connectors remember was gone through
 	late    int64
 }
 
@@ -163,12 +188,15 @@ type Report struct {
 	CaughtUp, Dropped, Postponed int
 	// Archived runs; Missing closed callbacks whose history is nowhere.
 	Archived, Missing int
+	// Resumed callbacks were still linked to an outage that is over.
+	Resumed int
 	// Ended from outside: workflows that were terminated, failed or cancelled.
 	Ended int
 	// Watch is what the look at the clock found.
 	Watch book.Watch
-	// Texts, Errands and Reservations that were deleted.
-	Texts, Errands, Reservations int64
+	// Texts, Errands, Reservations, Waits for draws and kept Messages that were
+	// deleted; Forgotten memories of connectors.
+	Texts, Errands, Reservations, Waits, Messages, Forgotten int64
 }
 
 // Run looks at once and then again and again until ctx is done; what it is at
@@ -206,7 +234,7 @@ func (s *Sweeper) Once(ctx context.Context) (Report, error) {
 	tasks := []task{{"watch", s.watch}}
 	held, err := s.hold(ctx)
 	if held {
-		tasks = []task{{"errands", s.errands}, {"watch", s.watch}, {"archive", s.archive}, {"clean", s.clean}}
+		tasks = []task{{"errands", s.errands}, {"outages", s.outages}, {"watch", s.watch}, {"archive", s.archive}, {"clean", s.clean}}
 	}
 	r.Idle = !held
 	failures := []error{err}

@@ -50,10 +50,10 @@ func newDesk(t *testing.T, change ...func(*sweep.Options)) *desk {
 	d := &desk{
 		t: t, book: newNotebook(), log: &lockedBuffer{}, shown: prometheus.NewRegistry(),
 		clock: &clock{now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)},
-		temp:  &temporal{news: map[string][]callback.Event{}, asked: map[string]int{}, errs: map[string]error{}, status: map[string]enums.WorkflowExecutionStatus{}},
+		temp:  &temporal{news: map[string][]callback.Event{}, asked: map[string]int{}, told: map[string][]callback.OutageNews{}, errs: map[string]error{}, status: map[string]enums.WorkflowExecutionStatus{}},
 	}
 	o := sweep.Options{
-		Book: d.book, Engine: d.temp, Now: d.clock.Now, Registry: d.shown, ContinueAfter: continueAfter,
+		Book: d.book, Engine: d.temp, Outages: d.temp, Now: d.clock.Now, Registry: d.shown, ContinueAfter: continueAfter,
 		Logger: slog.New(slog.NewTextHandler(d.log, nil)),
 	}
 	for _, c := range change {
@@ -307,7 +307,7 @@ func TestAnEngineThatIsAwayIsAskedOnlyAFewTimes(t *testing.T) {
 
 func TestOneTaskThatFailsDoesNotStopTheOthers(t *testing.T) {
 	t.Parallel()
-	for _, broken := range []string{"errands", "watch", "archive", "texts", "feed"} {
+	for _, broken := range []string{"errands", "outages", "links", "watch", "archive", "texts", "feed"} {
 		d := newDesk(t)
 		d.book.broken = broken
 		d.book.watch = book.Watch{Late: 1}
@@ -315,7 +315,7 @@ func TestOneTaskThatFailsDoesNotStopTheOthers(t *testing.T) {
 		require.ErrorIs(t, err, errBroken, broken)
 		d.book.broken = ""
 		calls := d.book.calls()
-		for _, call := range []string{"errands", "watch", "archive", "texts", "answers", "reservations", "feed"} {
+		for _, call := range []string{"errands", "outages", "links", "watch", "archive", "texts", "answers", "reservations", "feed"} {
 			require.Contains(t, calls, call, broken)
 		}
 		d.once()
@@ -419,20 +419,27 @@ func TestR10_ALateClockIsAnAlarm(t *testing.T) {
 
 func TestWhatIsNoLongerNeededIsDeleted(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newDesk(t, func(o *sweep.Options) {
+		o.Terms = []book.Term{{Connector: "mailbox", Prefix: "mail:", Lasts: callback.Duration(400 * 24 * time.Hour)}}
+	})
 	d.once()
 	now := callback.At(d.clock.Now())
 	day := callback.Duration(24 * time.Hour)
 	require.Equal(t, map[string]callback.Instant{
-		"texts": now.Plus(-2 * day), "answers": now.Plus(-30 * day), "reservations": now.Plus(-day), "feed": now.Plus(-day),
+		"texts": now.Plus(-2 * day), "answers": now.Plus(-30 * day), "reservations": now.Plus(-30 * day), "feed": now.Plus(-day),
+		"draws": {}, "messages": now.Plus(-30 * day), "memory of mailbox mail:": now.Plus(-400 * day),
+		"links": now.Plus(-callback.Duration(time.Minute)),
 	}, d.book.before)
-	require.Equal(t, 4, d.book.cleaned)
+	require.Equal(t, 6, d.book.cleaned)
 	d.clock.pass(9 * time.Minute)
 	d.once()
-	require.Equal(t, 4, d.book.cleaned, "not at every look")
+	require.Equal(t, 6, d.book.cleaned, "not at every look")
 	d.clock.pass(time.Minute)
 	d.once()
-	require.Equal(t, 8, d.book.cleaned)
+	require.Equal(t, 12, d.book.cleaned)
+	require.Equal(t, 1, d.book.forgot, "what is remembered is gone through once a day")
+	d.clock.pass(24 * time.Hour)
+	require.Equal(t, int64(1), d.once().Forgotten)
 }
 
 func TestOneSweeperOfManySweeps(t *testing.T) {
@@ -502,7 +509,7 @@ func TestTwoSweepersShareTheirMetrics(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.book.watch = book.Watch{Open: 3}
-	again := sweep.New(sweep.Options{Book: d.book, Engine: d.temp, Now: d.clock.Now, Registry: d.shown})
+	again := sweep.New(sweep.Options{Book: d.book, Engine: d.temp, Outages: d.temp, Now: d.clock.Now, Registry: d.shown})
 	_, err := again.Once(t.Context())
 	require.NoError(t, err)
 	require.InDelta(t, 3, d.metric("ringback_watchdog_open_callbacks"), 0)
@@ -569,6 +576,26 @@ type temporal struct {
 	histories []*audit.History
 	status    map[string]enums.WorkflowExecutionStatus
 	away      error
+	told      map[string][]callback.OutageNews
+	begun     []contract.OutageInput
+}
+
+func (e *temporal) SignalWorkflow(_ context.Context, id, _, signal string, arg any) error {
+	callbackID, _ := contract.CallbackID(id)
+	news, is := arg.(callback.OutageNews)
+	if err := e.errs[callbackID]; err != nil || !is || signal != contract.SignalOutageEnded {
+		return err
+	}
+	e.told[callbackID] = append(e.told[callbackID], news)
+	return nil
+}
+
+func (e *temporal) BeginOutage(_ context.Context, in contract.OutageInput) error {
+	if err := e.errs[in.ID]; err != nil {
+		return err
+	}
+	e.begun = append(e.begun, in)
+	return nil
 }
 
 func (e *temporal) QueryWorkflow(ctx context.Context, id, _, query string, args ...any) (converter.EncodedValue, error) {
@@ -663,8 +690,11 @@ type notebook struct {
 	grace     time.Duration
 	before    map[string]callback.Instant
 	cleaned   int
+	forgot    int
 	called    []string
 	broken    string
+	active    []book.Outage
+	links     []book.OutageLink
 	atProject func(context.Context)
 }
 
@@ -824,6 +854,19 @@ func (b *notebook) ClosedWithoutHistory(_ context.Context, _ callback.Instant, l
 	return ids, nil
 }
 
+func (b *notebook) ActiveOutages(context.Context) ([]book.Outage, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.active, b.call("outages")
+}
+
+func (b *notebook) EndedLinks(_ context.Context, before callback.Instant, limit int) ([]book.OutageLink, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.before["links"] = before
+	return b.links[:min(limit, len(b.links))], b.call("links")
+}
+
 func (b *notebook) Watch(_ context.Context, now callback.Instant, grace time.Duration) (book.Watch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -849,6 +892,22 @@ func (b *notebook) SweepErrands(_ context.Context, before callback.Instant) (int
 
 func (b *notebook) SweepReservations(_ context.Context, before callback.Instant) (int64, error) {
 	return 0, b.clean("reservations", before)
+}
+
+func (b *notebook) SweepDrawWaits(context.Context) (int64, error) {
+	return 0, b.clean("draws", callback.Instant{})
+}
+
+func (b *notebook) SweepMessages(_ context.Context, before callback.Instant) (int64, error) {
+	return 0, b.clean("messages", before)
+}
+
+func (b *notebook) SweepMemory(_ context.Context, t book.Term, now callback.Instant) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.before["memory of "+t.Connector+" "+t.Prefix] = now.Plus(-t.Lasts)
+	b.forgot++
+	return 1, b.call("memory")
 }
 
 func (b *notebook) TrimFeed(_ context.Context, before callback.Instant) error {

@@ -38,9 +38,11 @@ type Run struct {
 	// version that this workflow itself must bring it to. What a caller promised to
 	// write is not owed.
 	projected, owed int64
-	alarm           alarm
-	searchable      searchable
-	redraw          bool
+	// heard is what was accepted, in this run and those before.
+	heard      contract.Memory
+	alarm      alarm
+	searchable searchable
+	redraw     bool
 	// outboxes are those of the destinations, in their order.
 	outboxes []*outbox
 	// moving: the callback goes on in another run as soon as no delivery is under way.
@@ -98,7 +100,7 @@ func open(ctx workflow.Context, in contract.Input) *Run {
 	r := &Run{policy: in.Policy}
 	r.openOutboxes(in)
 	if c := in.Carried; c != nil {
-		r.state, r.journal = c.State, c.Unprojected
+		r.state, r.journal, r.heard = c.State, c.Unprojected, c.Heard
 		r.projected = c.State.Version - int64(len(c.Unprojected))
 		r.owed = c.State.Version
 		return r
@@ -159,7 +161,7 @@ func (r *Run) continueAsNew(ctx workflow.Context, in contract.Input) error {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
-	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected), Outboxes: r.handOver()}
+	in.Carried = &contract.Carried{State: r.state, Unprojected: r.since(r.projected), Outboxes: r.handOver(), Heard: r.heard}
 	return workflow.NewContinueAsNewError(ctx, contract.WorkflowType, in)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strconv"
 	"testing"
 	"time"
 
@@ -122,8 +123,13 @@ func after[C callback.Command](b *bundle, d time.Duration, by callback.Person, c
 }
 
 func order[C callback.Command](b *bundle, d time.Duration, o contract.Order[C], check ...func(contract.Outcome, error)) {
+	orderAs(b, d, "", o, check...)
+}
+
+// orderAs gives a command under an update id.
+func orderAs[C callback.Command](b *bundle, d time.Duration, id string, o contract.Order[C], check ...func(contract.Outcome, error)) {
 	b.RegisterDelayedCallback(func() {
-		b.UpdateWorkflow(string(o.Command.Name()), "", &testsuite.TestUpdateCallback{
+		b.UpdateWorkflow(string(o.Command.Name()), id, &testsuite.TestUpdateCallback{
 			OnAccept: func() {},
 			OnReject: func(err error) {
 				require.NotEmpty(b.t, check, "%s was refused: %v", o.Command.Name(), err)
@@ -387,6 +393,96 @@ func TestR24_ContinuesAsNewAndCarriesWhatIsOwed(t *testing.T) {
 	require.NoError(t, again.execute(in))
 	require.Equal(t, []callback.EventType{"requested", "tagged", "queued", "claimed", "cancelled", "untagged", "tagged"}, again.types())
 	require.Equal(t, in.Carried.State.DueAt, again.run.State().DueAt, "the promise does not move (R02)")
+}
+
+// continued plays a callback until it has continued as new, and returns what the next run is given.
+func (b *bundle) continued(in contract.Input) contract.Input {
+	b.t.Helper()
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(b.t, b.execute(in), &next)
+	var carried contract.Input
+	require.NoError(b.t, json.Unmarshal(next.Input.Payloads[0].Data, &carried))
+	return carried
+}
+
+// The engine recognises a repeated update within one run; a run that follows must do so by itself.
+func TestR04_ACommandRepeatedInALaterRunTakesEffectOnce(t *testing.T) {
+	t.Parallel()
+	claim := contract.Order[callback.Claim]{By: sup1, Since: 3, CallerProjects: true, Digest: "claimed"}
+	start := contract.Order[callback.Start]{By: sup1, Since: 4, CallerProjects: true, Digest: "started"}
+	attempt := contract.Order[callback.Attempt]{By: sup1, Since: 5, CallerProjects: true, Digest: "attempted", Command: callback.Attempt{Disposition: callback.NoAnswer}}
+	escalate := contract.Order[callback.Escalate]{By: sup1, Since: 6, CallerProjects: true, Digest: "escalated"}
+	var first []contract.Outcome
+	keep := func(o contract.Outcome, err error) {
+		require.NoError(t, err)
+		first = append(first, o)
+	}
+	b := newBundle(t)
+	b.policy.Ladder = append(b.policy.Ladder, callback.Step{
+		Tier: "executive", Rank: 4, Queue: "E", TAT: callback.Duration(time.Hour), Assign: callback.AssignPull,
+	})
+	in := b.input()
+	in.StarterProjects = true
+	orderAs(b, time.Second, "u1", claim, keep)
+	orderAs(b, 2*time.Second, "u2", start, keep)
+	orderAs(b, 3*time.Second, "u3", attempt, keep)
+	orderAs(b, 4*time.Second, "u4", escalate, keep)
+	b.RegisterDelayedCallback(func() {
+		b.SignalWorkflow(contract.SignalCustomerCalled, contract.CustomerCalled{By: "agent1", Operation: "s1"})
+		b.SignalWorkflow(contract.SignalCustomerCalled, contract.CustomerCalled{By: "agent1", Operation: "s1"})
+	}, 5*time.Second)
+	b.RegisterDelayedCallback(func() { b.SetContinueAsNewSuggested(true) }, 6*time.Second)
+	var a *activities.Projection
+	b.OnActivity(a.Project, mock.Anything, mock.Anything).Return(temporal.NewApplicationError("database unavailable", "unavailable")).Maybe()
+	carried := b.continued(in)
+	require.Equal(t, int64(8), b.run.State().Version, "the customer was heard once")
+	require.Len(t, carried.Carried.Heard, 5)
+
+	again := newBundle(t).writesReadModel()
+	again.projected = b.run.Journal()[:6]
+	repeated := 0
+	same := func(n int, events []callback.Event) func(contract.Outcome, error) {
+		return func(o contract.Outcome, err error) {
+			require.NoError(t, err)
+			require.Equal(t, contract.Outcome{Version: first[n].Version, Digest: first[n].Digest, Events: events}, o)
+			repeated++
+		}
+	}
+	orderAs(again, time.Second, "u3", attempt, same(2, nil)) // the read model is known to have it
+	orderAs(again, time.Second, "u4", escalate, same(3, first[3].Events))
+	stale := escalate
+	stale.IfVersion = 6
+	orderAs(again, 2*time.Second, "u4b", stale, again.refused(callback.CodeStaleVersion))
+	other := attempt
+	other.Digest = "another body"
+	again.RegisterDelayedCallback(func() {
+		again.SignalWorkflow(contract.SignalCustomerCalled, contract.CustomerCalled{By: "agent1", Operation: "s1"})
+	}, 3*time.Second)
+	orderAs(again, 4*time.Second, "u2", other, again.refused(callback.CodeIdempotencyKeyReused))
+	after(again, 5*time.Second, mgr1, callback.Cancel{})
+	require.NoError(t, again.execute(carried))
+	require.Equal(t, 2, repeated)
+	require.Equal(t, []callback.EventType{
+		"requested", "tagged", "queued", "claimed", "started", "attempted", "escalated", "customer_called", "cancelled", "untagged", "tagged",
+	}, again.types())
+	require.Equal(t, 1, again.run.State().Escalations, "one tier was climbed")
+	require.Equal(t, 1, again.run.State().Attempts)
+}
+
+func TestR27_AMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	var m contract.Memory
+	for i := range contract.MemoryMost + 10 {
+		m = m.With(contract.Heard{ID: strconv.Itoa(i), Version: int64(i)})
+	}
+	require.Len(t, m, contract.MemoryMost)
+	_, known := m.Of("9")
+	require.False(t, known, "the oldest are forgotten")
+	h, known := m.Of("10")
+	require.True(t, known)
+	require.Equal(t, int64(10), h.Version)
+	_, known = m.With(contract.Heard{}).Of("")
+	require.False(t, known, "what has no id is not recognised")
 }
 
 // A signal that arrives with the very task that continues as new is heard first.

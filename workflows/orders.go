@@ -11,6 +11,10 @@ import (
 // by now: an update that came with the start finds it whole.
 func (r *Run) listen(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, contract.UpdateCreate, r.created, workflow.UpdateHandlerOptions{
+		Validator: func(ctx workflow.Context, in contract.Create) error {
+			_, _, err := r.again(ctx, in.Digest)
+			return err
+		},
 		Description: "makes the promise; asked again it answers the same",
 	})
 	for _, register := range []func(workflow.Context, *Run) error{
@@ -39,7 +43,12 @@ func (r *Run) listen(ctx workflow.Context) error {
 }
 
 // created answers the update that came with the start.
-func (r *Run) created(_ workflow.Context, in contract.Create) (contract.Outcome, error) {
+func (r *Run) created(ctx workflow.Context, in contract.Create) (contract.Outcome, error) {
+	if _, again, err := r.again(ctx, in.Digest); err != nil {
+		return contract.Outcome{}, err
+	} else if !again {
+		r.remember(workflow.GetCurrentUpdateInfo(ctx).ID, in.Digest)
+	}
 	return contract.Outcome{Version: r.state.Version, Events: r.since(0), Digest: in.Digest}, nil
 }
 
@@ -49,6 +58,9 @@ func (r *Run) created(_ workflow.Context, in contract.Create) (contract.Outcome,
 func order[C callback.Command](ctx workflow.Context, r *Run) error {
 	var command C
 	handle := func(ctx workflow.Context, o contract.Order[C]) (contract.Outcome, error) {
+		if first, again, err := r.again(ctx, o.Digest); again || err != nil {
+			return r.outcomeOf(first, o.Since, o.CallerProjects), err
+		}
 		if f := r.stale(o.IfVersion); f != nil {
 			return contract.Outcome{}, contract.Error(f)
 		}
@@ -57,6 +69,7 @@ func order[C callback.Command](ctx workflow.Context, r *Run) error {
 			return contract.Outcome{}, contract.Error(f)
 		}
 		r.journal = append(r.journal, events...)
+		r.remember(workflow.GetCurrentUpdateInfo(ctx).ID, o.Digest)
 		r.projected = max(r.projected, o.Since)
 		if o.CallerProjects {
 			events = r.since(o.Since) // what it writes must follow on what is written
@@ -66,6 +79,9 @@ func order[C callback.Command](ctx workflow.Context, r *Run) error {
 		return contract.Outcome{Version: r.state.Version, Events: events, Digest: o.Digest}, nil
 	}
 	validate := func(ctx workflow.Context, o contract.Order[C]) error {
+		if _, again, err := r.again(ctx, o.Digest); again || err != nil {
+			return err
+		}
 		f := r.stale(o.IfVersion)
 		if f == nil {
 			_, f = r.state.Clone().Do(r.policy, o.Command, o.By, workflow.Now(ctx), r.policy.Calendar)
@@ -81,6 +97,40 @@ func order[C callback.Command](ctx workflow.Context, r *Run) error {
 	})
 }
 
+// again tells whether an earlier run has accepted the current update: the engine
+// recognises a repeat within one run only. The error is that it came with another
+// body then.
+func (r *Run) again(ctx workflow.Context, digest string) (first contract.Heard, again bool, err error) {
+	first, again = r.heard.Of(workflow.GetCurrentUpdateInfo(ctx).ID)
+	if again && first.Digest != digest {
+		return first, again, contract.Error(&callback.Fault{
+			Code: callback.CodeIdempotencyKeyReused, Detail: "this was commanded with another body before",
+		})
+	}
+	return first, again, nil
+}
+
+func (r *Run) remember(id, digest string) {
+	r.heard = r.heard.With(contract.Heard{ID: id, Digest: digest, Version: r.state.Version})
+}
+
+// outcomeOf is the first outcome of a command, to be given again: its events are
+// those that the caller lacks, as far as this run still knows them. All others
+// are in the read model, or owed to it.
+func (r *Run) outcomeOf(first contract.Heard, since int64, callerProjects bool) contract.Outcome {
+	o := contract.Outcome{Version: first.Version, Digest: first.Digest}
+	if !callerProjects {
+		return o
+	}
+	r.projected = max(r.projected, since)
+	for _, e := range r.since(since) {
+		if e.Seq <= first.Version {
+			o.Events = append(o.Events, e)
+		}
+	}
+	return o
+}
+
 func (r *Run) stale(ifVersion int64) *callback.Fault {
 	if ifVersion == 0 || ifVersion == r.state.Version {
 		return nil
@@ -94,7 +144,12 @@ func (r *Run) stale(ifVersion int64) *callback.Fault {
 func (r *Run) hearFacts(ctx workflow.Context) {
 	facts := workflow.NewSelector(ctx)
 	hear(ctx, facts, contract.SignalCustomerCalled, func(call contract.CustomerCalled) {
-		r.happened(r.state.CustomerCalls(r.policy, call.By, call.TextID, workflow.Now(ctx), r.worktime(ctx)))
+		if _, again := r.heard.Of(call.Operation); again {
+			return
+		}
+		if r.happened(r.state.CustomerCalls(r.policy, call.By, call.TextID, workflow.Now(ctx), r.worktime(ctx))) {
+			r.remember(call.Operation, "")
+		}
 	})
 	hear(ctx, facts, contract.SignalOutageEnded, func(news callback.OutageNews) {
 		r.happened(r.state.OutageEnded(r.policy, news, workflow.Now(ctx), r.worktime(ctx)))

@@ -40,7 +40,7 @@ import (
 const golden = "testdata/histories"
 
 // releases that have golden histories. One is added with each release, none ever goes.
-var releases = []string{"v1", "v2"}
+var releases = []string{"v1", "v2", "v3"}
 
 const (
 	historySuffix = ".json.gz"

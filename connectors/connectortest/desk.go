@@ -29,11 +29,14 @@ type Desk struct {
 	staff    []book.Staff
 	records  map[string]*record
 	order    []string // ids, oldest first
-	promised map[string]string
+	promised map[string]promised
 	done     map[string]string // key of a command: its body
 	fail     error
 	missing  map[string]time.Time
 }
+
+// promised is what a key was used for.
+type promised struct{ id, said string }
 
 // record is one callback with all that happened to it.
 type record struct {
@@ -50,7 +53,7 @@ type record struct {
 // NewDesk returns a desk with these policies, on which nothing has been promised.
 func NewDesk(now func() time.Time, policies ...*callback.Policy) *Desk {
 	d := &Desk{
-		now: now, policies: map[string]*callback.Policy{}, records: map[string]*record{}, promised: map[string]string{},
+		now: now, policies: map[string]*callback.Policy{}, records: map[string]*record{}, promised: map[string]promised{},
 		done: map[string]string{}, missing: map[string]time.Time{},
 	}
 	for _, p := range policies {
@@ -138,8 +141,15 @@ func (d *Desk) Promise(_ context.Context, connector, key string, c connectors.Pr
 	if d.fail != nil {
 		return "", d.fail
 	}
-	if id, found := d.promised[connector+"\n"+key]; found {
-		return id, nil
+	said, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	if before, found := d.promised[connector+"\n"+key]; found {
+		if before.said != string(said) {
+			return "", &callback.Fault{Code: callback.CodeIdempotencyKeyReused, Detail: "the key was used for another body"}
+		}
+		return before.id, nil
 	}
 	p, err := d.pinned(&c)
 	if err != nil {
@@ -169,7 +179,7 @@ func (d *Desk) Promise(_ context.Context, connector, key string, c connectors.Pr
 	r.fold(events)
 	d.records[id] = r
 	d.order = append(d.order, id)
-	d.promised[connector+"\n"+key] = id
+	d.promised[connector+"\n"+key] = promised{id, string(said)}
 	return id, nil
 }
 

@@ -74,6 +74,18 @@ func (m *Memory) Claim(_ context.Context, connector, key, value string) (existin
 	return value, true, nil
 }
 
+// Replace implements connectors.Memory.
+func (m *Memory) Replace(_ context.Context, connector, key, was, value string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := [2]string{connector, key}
+	if now, found := m.values[k]; m.fail != nil || !found || now != was {
+		return false, m.fail
+	}
+	m.values[k] = value
+	return true, nil
+}
+
 // Forget implements connectors.Memory.
 func (m *Memory) Forget(_ context.Context, connector, key string) error {
 	m.mu.Lock()

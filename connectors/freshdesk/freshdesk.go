@@ -113,6 +113,7 @@ type Freshdesk struct {
 	queues  map[int64]string
 	tickets wire.Keyed
 	hints   *backlog.Backlog
+	rounds  wire.Rounds
 }
 
 var (
@@ -442,3 +443,20 @@ func (f *Freshdesk) callWith(ctx context.Context, method, path string, body, v a
 func (f *Freshdesk) log(ctx context.Context, what string, err error) {
 	f.deps.Logger.LogAttrs(ctx, slog.LevelWarn, what, slog.String("connector", Name), slog.String("error", err.Error()))
 }
+
+// How long what is known of a closed callback's ticket, and of a note that was taken
+// back, counts.
+const (
+	wornFor   = callback.Duration(400 * 24 * time.Hour)
+	lookedFor = callback.Duration(30 * 24 * time.Hour) // then it is looked for once more
+)
+
+// Terms implements connectors.Forgetful. Which tickets have left the groups stays: it is
+// how a ticket that enters again is told from one that never left.
+func (f *Freshdesk) Terms() []book.Term {
+	return []book.Term{
+		{Connector: Name, Prefix: wornKey(""), Lasts: wornFor}, {Connector: Name, Prefix: lookedKey(""), Lasts: lookedFor},
+	}
+}
+
+var _ connectors.Forgetful = (*Freshdesk)(nil)

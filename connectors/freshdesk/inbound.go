@@ -38,6 +38,10 @@ func (f *Freshdesk) Receive(w http.ResponseWriter, r *http.Request) {
 		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnauthenticated, Detail: "expected the token of this hook in X-Ringback-Token"})
 		return
 	}
+	if fault := connectors.Proven(r.Context()); fault != nil {
+		wire.Refuse(w, fault)
+		return
+	}
 	body, fault := wire.Body(r, maxHook)
 	if fault != nil {
 		wire.Refuse(w, fault)

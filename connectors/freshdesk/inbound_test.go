@@ -80,6 +80,27 @@ func TestAHookProvesItselfBeforeItIsRead(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, silent.post(`{"ticket_id": 7}`, "X-Ringback-Token", "").Code, "no token is no open door")
 }
 
+func TestR03_OnlyHooksThatProveThemselvesCount(t *testing.T) {
+	t.Parallel()
+	fl, gate := newFloor(t), &connectortest.Gate{}
+	post := func(token string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, "/v1/inbound/freshdesk", strings.NewReader(`{"ticket_id": 7}`))
+		r.Header.Set("X-Ringback-Token", token)
+		w := httptest.NewRecorder()
+		fl.Receive(w, gate.At(r))
+		return w
+	}
+	require.Equal(t, http.StatusUnauthorized, post("a guess").Code)
+	require.Zero(t, gate.Proven)
+	gate.Full = true
+	refused := post(token)
+	require.Equal(t, []any{http.StatusTooManyRequests, "rate_limited", "1"}, []any{refused.Code, codeOf(t, refused), refused.Header().Get("Retry-After")})
+	require.Zero(t, fl.memory.Keys(Name, "hints:"))
+	gate.Full = false
+	require.Equal(t, http.StatusAccepted, post(token).Code)
+	require.Equal(t, 2, gate.Proven)
+}
+
 func TestAHookThatCannotBeUnderstoodIsKept(t *testing.T) {
 	t.Parallel()
 	fl := newFloor(t)
@@ -392,6 +413,57 @@ func TestAPollFindsWhatNoHookSaid(t *testing.T) {
 	gets := fl.fake.Calls("GET /tickets/{id}")
 	require.NoError(t, fl.poll(ctx))
 	require.Equal(t, gets, fl.fake.Calls("GET /tickets/{id}"), "nothing has changed: nothing is fetched")
+}
+
+func TestR03_ATicketThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	ctx := context.Background()
+	for id := range int64(4) {
+		fl.ticket(7+id, rm)
+	}
+	fl.fake.Faults.Only(func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/tickets/7") || strings.HasSuffix(r.URL.Path, "/tickets/8")
+	})
+	fl.fake.Faults.Always(connectortest.Broken)
+	for range 2 * 3 {
+		require.Error(t, fl.poll(ctx), "it may pass")
+	}
+	require.NoError(t, fl.poll(ctx))
+	require.Len(t, fl.desk.All(), 2, "both that can be read")
+	require.NoError(t, fl.poll(ctx))
+	require.Equal(t, 2, fl.memory.Keys(Name, "hints:"), "two hints, each once")
+
+	// A hint is tried for a day.
+	fl.fake.Faults.Always(connectortest.Well)
+	fl.work()
+	require.Len(t, fl.desk.All(), 4)
+}
+
+func TestR09_ATicketThatCannotBeReadHidesNoOther(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	ctx := context.Background()
+	var last string
+	for id := range int64(3) {
+		fl.ticket(7+id, rm)
+		last = fl.promise(7+id, "supervisor-callback")
+		require.NoError(t, fl.deliver(last))
+	}
+	fl.fake.Edit(9, func(t *freshdeskfake.Ticket) { t.Tags = nil })
+	fl.fake.Faults.Only(func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tickets/7") })
+	fl.fake.Faults.Always(connectortest.Broken)
+	require.Error(t, fl.sweep(ctx))
+	require.Equal(t, 2, fl.desk.Count(last, callback.TypeTagged))
+	fl.fake.Faults.Always(connectortest.Well)
+	for id := range int64(8) {
+		fl.ticket(20+id, rm)
+		fl.promise(20+id, "supervisor-callback")
+	}
+	fl.fake.Faults.Only(nil)
+	fl.fake.Faults.Always(connectortest.Broken)
+	require.Error(t, fl.sweep(ctx))
+	require.Equal(t, failuresInARow, fl.fake.Faults.Count(connectortest.Broken)-1, "it is not the tickets, then")
 }
 
 func TestAPollGoesOnWhereItWasWhenItDied(t *testing.T) {

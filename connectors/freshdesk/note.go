@@ -2,11 +2,14 @@ package freshdesk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"ringback/connectors"
 	"ringback/connectors/wire"
@@ -29,31 +32,107 @@ func (f *Freshdesk) write(ctx context.Context, d connectors.Delivery, ticket, ti
 	if err != nil {
 		return err
 	}
+	bar, err := f.barred(ctx, author, d.OperationID)
+	if err != nil {
+		return err
+	}
+	if bar.up && (bar.looked || !d.Again) {
+		return misnamed()
+	}
 	written := (*note)(nil)
 	if d.Again {
 		if written, err = f.find(ctx, ticket, d.OperationID); err != nil {
 			return err
 		}
 	}
-	if written == nil {
+	if written == nil && !bar.up {
 		if written, err = f.post(ctx, ticket, author, body(title, d.Text.Body, d.OperationID)); err != nil {
 			return err
 		}
 	}
-	if written.UserID == author {
+	if written != nil && written.UserID == author {
+		return f.unbar(ctx, bar, author, d.OperationID)
+	}
+	if written != nil {
+		// The key's role let Freshdesk put it under the key's own name: take it back.
+		err = f.call(ctx, http.MethodDelete, fmt.Sprintf("/conversations/%d", written.ID), nil, nil)
+		if err != nil && !wire.Is(err, connectors.Gone) {
+			owed := *wire.OwedAs(err)
+			owed.Detail = "a note stands under the name of the API key and could not be taken back: " + owed.Detail
+			return &owed
+		}
+	}
+	if err := f.bar(ctx, bar, author, d.OperationID); err != nil {
+		return err
+	}
+	return misnamed()
+}
+
+func misnamed() error {
+	return &connectors.Owed{
+		Code: connectors.NoIdentity,
+		Detail: "Freshdesk writes notes under the name of the API key only, not the author's: it was taken back, and is not written again before " +
+			"somebody asks for it. Let the key's role act for other agents and retry, or copy the note by hand",
+	}
+}
+
+// bar is what is known of an author whose notes Freshdesk put under another name:
+// none of theirs is written again until a person retries a delivery, or their
+// identity becomes another (R13).
+type bar struct {
+	// asked names the last time that a person has retried; up: nobody has since.
+	asked  string
+	known  bool
+	up     bool
+	looked bool // the note in question does not stand there
+}
+
+// askedKey is under which Enable names each time; barKey holds the one that it was
+// when a note of an author came out under another name, lookedKey marks that note.
+const askedKey = "asked"
+
+func barKey(author int64) string        { return "misnamed:" + strconv.FormatInt(author, 10) }
+func lookedKey(operation string) string { return "taken-back:" + operation }
+
+func (f *Freshdesk) barred(ctx context.Context, author int64, operation string) (b bar, err error) {
+	since, known, err := f.deps.Memory.Recall(ctx, Name, barKey(author))
+	if err != nil || !known {
+		return b, err
+	}
+	b.known = true
+	if b.asked, _, err = f.deps.Memory.Recall(ctx, Name, askedKey); err != nil {
+		return b, err
+	}
+	b.up = b.asked == since
+	_, b.looked, err = f.deps.Memory.Recall(ctx, Name, lookedKey(operation))
+	return b, err
+}
+
+// bar remembers that nothing is to be written for an author, and that this is not there.
+func (f *Freshdesk) bar(ctx context.Context, b bar, author int64, operation string) error {
+	if !b.up {
+		asked, _, err := f.deps.Memory.Recall(ctx, Name, askedKey)
+		if err != nil {
+			return err
+		}
+		if err := f.deps.Memory.Remember(ctx, Name, barKey(author), asked); err != nil {
+			return err
+		}
+	}
+	return f.deps.Memory.Remember(ctx, Name, lookedKey(operation), "")
+}
+
+// unbar forgets it: a note stands under its author's own name.
+func (f *Freshdesk) unbar(ctx context.Context, b bar, author int64, operation string) error {
+	if !b.known {
 		return nil
 	}
-	// The key's role let Freshdesk put it under the key's own name: take it back.
-	err = f.call(ctx, http.MethodDelete, fmt.Sprintf("/conversations/%d", written.ID), nil, nil)
-	if err != nil && !wire.Is(err, connectors.Gone) {
-		owed := *wire.OwedAs(err)
-		owed.Detail = "a note stands under the name of the API key and could not be taken back: " + owed.Detail
-		return &owed
-	}
-	return &connectors.Owed{
-		Code:   connectors.NoIdentity,
-		Detail: "Freshdesk writes notes under the name of the API key only, not the author's: it was taken back. Let the key's role act for other agents, or copy the note by hand",
-	}
+	return errors.Join(f.deps.Memory.Forget(ctx, Name, barKey(author)), f.deps.Memory.Forget(ctx, Name, lookedKey(operation)))
+}
+
+// Enable lets notes be tried again that came out under the wrong name: a person retries.
+func (f *Freshdesk) Enable(ctx context.Context) error {
+	return f.deps.Memory.Remember(ctx, Name, askedKey, uuid.NewString())
 }
 
 // identity is the author's id as an agent.

@@ -231,9 +231,56 @@ func TestR13_AKeyThatMayNotWriteForOthersWritesNothing(t *testing.T) {
 		require.Equal(t, code, owed(t, fl.deliver(id)).Code)
 		require.Empty(t, fl.fake.Notes(7))
 		fl.fake.Role = freshdeskfake.Allowed
+		require.NoError(t, fl.Enable(context.Background()), "a person retries")
 		require.NoError(t, fl.deliver(id))
 		require.Len(t, fl.fake.Notes(7), 1)
 	}
+}
+
+func TestR13_ANoteThatCameOutUnderAnotherNameIsNotWrittenAgainUntilAPersonAsks(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	fl := newFloor(t)
+	fl.fake.Role = freshdeskfake.Ignored
+	var ids []string
+	for ticket := range int64(2) {
+		fl.ticket(7+ticket, rm)
+		id := fl.promise(7+ticket, "supervisor-callback")
+		require.NoError(t, fl.deliver(id))
+		fl.do("sup1", id, "claim", nil)
+		require.NoError(t, fl.deliver(id))
+		fl.do("sup1", id, "notes", map[string]any{"kind": "note", "body": "hello"})
+		ids = append(ids, id)
+	}
+	posts := func() int { return fl.fake.Calls("POST /tickets/{id}/notes") }
+	for range 5 {
+		require.Equal(t, connectors.NoIdentity, owed(t, fl.deliver(ids[0])).Code)
+		require.Equal(t, connectors.NoIdentity, owed(t, fl.deliver(ids[1])).Code)
+	}
+	require.Equal(t, 1, posts(), "neither again, nor another one of the same author")
+	require.Equal(t, 1, fl.fake.Calls("DELETE /conversations/{id}"))
+	require.LessOrEqual(t, fl.fake.Calls("GET /tickets/{id}/conversations"), 1)
+
+	// A person asks, in vain.
+	require.NoError(t, fl.Enable(ctx))
+	require.Equal(t, connectors.NoIdentity, owed(t, fl.deliver(ids[1])).Code)
+	require.Equal(t, connectors.NoIdentity, owed(t, fl.deliver(ids[0])).Code)
+	require.Equal(t, 2, posts())
+	require.Empty(t, append(fl.fake.Notes(7), fl.fake.Notes(8)...))
+
+	// Somebody else's identity is another matter.
+	fl.fake.Role = freshdeskfake.Allowed
+	sup1 := connectortest.Floor()[2]
+	sup1.Identities = map[string]string{Name: "1012"}
+	fl.desk.Hire(sup1)
+	require.NoError(t, fl.deliver(ids[0]))
+	require.Len(t, fl.fake.Notes(7), 1)
+	fl.desk.Hire(connectortest.Floor()...)
+	require.Equal(t, connectors.NoIdentity, owed(t, fl.deliver(ids[1])).Code)
+	require.NoError(t, fl.Enable(ctx))
+	require.NoError(t, fl.deliver(ids[1]))
+	require.Len(t, fl.fake.Notes(8), 1)
+	require.Zero(t, fl.memory.Keys(Name, "misnamed:"))
 }
 
 func TestR13_AWrongNameThatCannotBeTakenBackIsSaid(t *testing.T) {

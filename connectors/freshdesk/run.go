@@ -2,6 +2,7 @@ package freshdesk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -59,7 +60,7 @@ func (f *Freshdesk) poll(ctx context.Context) error {
 			return err
 		}
 		for i := range tickets {
-			if err := f.noticed(ctx, &tickets[i]); err != nil {
+			if err := f.inTurn(ctx, &tickets[i]); err != nil {
 				return err
 			}
 		}
@@ -106,6 +107,17 @@ func (f *Freshdesk) changed(ctx context.Context, since time.Time, page int) ([]t
 	return tickets, f.call(ctx, http.MethodGet, "/tickets?"+q.Encode(), nil, &tickets)
 }
 
+// inTurn is noticed for a ticket that others wait behind: one that ends round after
+// round becomes a hint, which holds up nothing and is tried for a day.
+func (f *Freshdesk) inTurn(ctx context.Context, t *ticket) error {
+	err := f.noticed(ctx, t)
+	if err == nil || wire.Is(err, connectors.RateLimited) {
+		return err
+	}
+	change := string(t.ID) + " " + t.UpdatedAt.UTC().Format(time.RFC3339)
+	return f.rounds.Failed(change, err, func() error { return f.hints.Add(ctx, string(t.ID)) })
+}
+
 // noticed looks at a ticket as a list has it; only where something seems to
 // follow is it fetched.
 func (f *Freshdesk) noticed(ctx context.Context, t *ticket) error {
@@ -119,9 +131,15 @@ func (f *Freshdesk) noticed(ctx context.Context, t *ticket) error {
 	return f.keep(ctx, string(t.ID), f.understand(ctx, string(t.ID)))
 }
 
-// sweep looks at the ticket of every open callback.
+// failuresInARow after which a sweep ends: it is not the tickets, then.
+const failuresInARow = 5
+
+// sweep looks at the ticket of every open callback. One that fails does not hide
+// those behind it.
 func (f *Freshdesk) sweep(ctx context.Context) error {
-	return f.deps.Desk.Open(ctx, Name, func(v book.View) error {
+	var failures []error
+	inARow := 0
+	err := f.deps.Desk.Open(ctx, Name, func(v book.View) error {
 		if !v.State.CallbackRequired || !wire.Digits(v.Intake.Source.Ref) {
 			return nil
 		}
@@ -133,6 +151,15 @@ func (f *Freshdesk) sweep(ctx context.Context) error {
 			}
 			err = f.understand(ctx, v.Intake.Source.Ref)
 		}
-		return f.keep(ctx, v.Intake.Source.Ref, err)
+		if err = f.keep(ctx, v.Intake.Source.Ref, err); err == nil {
+			inARow = 0
+			return nil
+		}
+		if inARow++; inARow == failuresInARow || ctx.Err() != nil || wire.Is(err, connectors.RateLimited) {
+			return err
+		}
+		failures = append(failures, err)
+		return nil
 	})
+	return errors.Join(append(failures, err)...)
 }

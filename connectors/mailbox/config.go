@@ -106,6 +106,7 @@ type Connector struct {
 	assign map[string]string
 	own    map[string]bool
 	ours   map[string]bool // numbers
+	turns  wire.Turns
 
 	mu      sync.Mutex
 	secret  []byte
@@ -128,6 +129,7 @@ func New(c Config, deps connectors.Deps) (*Connector, error) {
 	}
 	deps = wire.Complete(deps)
 	made := &Connector{config: c, deps: deps, assign: map[string]string{}, own: map[string]bool{}, ours: map[string]bool{}, senders: map[string]*rate.Limiter{}}
+	made.turns.Deps, made.turns.Connector, made.turns.Most = deps, name, longest
 	if err := made.connection(); err != nil {
 		return nil, err
 	}

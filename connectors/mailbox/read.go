@@ -347,7 +347,7 @@ func (s *session) message(ctx context.Context, uid imap.UID) error {
 	case !there:
 		return nil // somebody took it away
 	}
-	done, err := s.takeOrKeep(ctx, raw, size > int64(len(raw)))
+	done, err := s.inTurn(ctx, raw, size > int64(len(raw)))
 	if err != nil {
 		return fmt.Errorf("a message waits: %w", err)
 	}

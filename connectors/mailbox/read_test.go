@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/callback"
+	"ringback/connectors"
 	"ringback/connectors/connectortest"
 	"ringback/connectors/mailbox/mailboxfake"
 	"ringback/connectors/smtp"
@@ -238,6 +239,37 @@ func TestR20_NothingIsMarkedBeforeItsCaseExists(t *testing.T) {
 		return len(all) == 4 && all[2].Seen() && all[3].Seen()
 	})
 	require.Equal(t, id, again.desk.All()[0])
+}
+
+func TestR20_AMessageThatFailsForGoodHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	s := mailboxfake.Serve(t, mailboxfake.Options{})
+	o := openOffice(t)
+	var mended atomic.Bool
+	o.deps.Desk = &fickle{Desk: o.desk, fails: func(p connectors.Promise) error {
+		if p.Source.Ref == "one@customer.example" && !mended.Load() {
+			return callback.Refused(callback.CodeInternal)
+		}
+		return nil
+	}}
+	s.Put(t, "INBOX", letterOf("one@customer.example").Bytes(), letterOf("two@customer.example").Bytes())
+	stop := o.reading(s)
+	o.eventually("the first has failed", func() bool { return o.memory.Keys(name, "failing:") == 1 })
+	require.Empty(t, o.kept.Messages(), "it may pass")
+	o.clock.Advance(longest)
+	o.cases(1)
+	o.eventually("the first waits for a person, and shows it", func() bool { return s.Look(t, "INBOX")[0].Flagged() })
+	kept := o.kept.Messages()
+	require.Len(t, kept, 1)
+	require.Equal(t, "it could not be taken for 6 hours: internal", kept[0].Reason)
+	require.Zero(t, o.memory.Keys(name, "failing:"))
+	stop()
+
+	// Once it is mended a person replays it.
+	require.Error(t, o.c.Replay(context.Background(), kept[0]))
+	mended.Store(true)
+	require.NoError(t, o.c.Replay(context.Background(), kept[0]))
+	require.Len(t, o.desk.All(), 2)
 }
 
 func TestR20_AnOutageOfTheMailServerIsNoError(t *testing.T) {

@@ -70,6 +70,8 @@ const (
 	// maxReason and maxNote bound what is stored of a message, in bytes.
 	maxReason = 4000
 	maxNote   = 8000
+	// longest is how long one message may hold up those behind it.
+	longest = 6 * time.Hour
 	// manySenders bounds how many are counted.
 	manySenders = 10_000
 )
@@ -88,10 +90,29 @@ func (c *Connector) takeOrKeep(ctx context.Context, raw []byte, cut bool) (resul
 	if !errors.As(err, &no) {
 		return done, err
 	}
-	err = c.deps.Kept.Keep(ctx, connectors.Message{
-		ID: uuid.NewSHA1(messages, raw).String(), Connector: name, Reason: no.reason, Media: media, Body: raw,
+	return c.keepBack(ctx, raw, no.reason)
+}
+
+// keepBack keeps a message for a person.
+func (c *Connector) keepBack(ctx context.Context, raw []byte, reason string) (result, error) {
+	err := c.deps.Kept.Keep(ctx, connectors.Message{
+		ID: uuid.NewSHA1(messages, raw).String(), Connector: name, Reason: reason, Media: media, Body: raw,
 	})
-	return result{Outcome: KeptBack, Reason: &no.reason}, err
+	return result{Outcome: KeptBack, Reason: &reason}, err
+}
+
+// inTurn is takeOrKeep for a message that others wait behind: one that fails for
+// hours is kept, and they go on (R20).
+func (c *Connector) inTurn(ctx context.Context, raw []byte, cut bool) (result, error) {
+	key := digest(string(raw))
+	done, err := c.takeOrKeep(ctx, raw, cut)
+	if err != nil && c.turns.Spent(ctx, key) {
+		done, err = c.keepBack(ctx, raw, fmt.Sprintf("it could not be taken for %d hours: %s", int(longest.Hours()), wire.Why(err)))
+	}
+	if err == nil {
+		c.turns.Over(ctx, key)
+	}
+	return done, err
 }
 
 // messages is the name space of the ids of kept messages: the same, kept again, is the same message.
@@ -289,8 +310,14 @@ func (c *Connector) promise(ctx context.Context, l *letter, after *book.View) (r
 	}
 	id, err := c.deps.Desk.Promise(ctx, name, "mail:"+digest(l.ID), p)
 	var refused *callback.Fault
-	if errors.As(err, &refused) && refused.Code == callback.CodeDuplicate && refused.Existing != "" {
+	switch {
+	case errors.As(err, &refused) && refused.Code == callback.CodeDuplicate && refused.Existing != "":
 		id, err = refused.Existing, nil
+	case errors.Is(err, callback.Refused(callback.CodeIdempotencyKeyReused)):
+		// Promised before, when we would have asked for something else: it is that case.
+		if before, lookErr := c.promised(ctx, ref); lookErr != nil || before != "" {
+			id, err = before, lookErr
+		}
 	}
 	if err != nil {
 		return result{}, refusal(err)
@@ -299,6 +326,20 @@ func (c *Connector) promise(ctx context.Context, l *letter, after *book.View) (r
 		return result{}, err
 	}
 	return result{Outcome: Promised, Callback: &id}, c.remember(ctx, l.ID, record{Callback: id, Ref: ref, Automatic: l.Automatic != ""})
+}
+
+// promised is the case that we made of a message; empty: none is shown, yet.
+func (c *Connector) promised(ctx context.Context, ref string) (string, error) {
+	views, err := c.deps.Desk.Callbacks(ctx, name, ref)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range views {
+		if v.Intake.RequestedBy == "system:"+name {
+			return v.State.ID, nil
+		}
+	}
+	return "", nil
 }
 
 // refusal tells what passes by itself from what waits for a person.
@@ -395,3 +436,16 @@ func (l *letter) compose(text, hint string, limit int) string {
 	}
 	return strings.TrimSpace(plain.Text(head, limit-len(end)-2) + "\n\n" + end)
 }
+
+// knownFor is how long what is known of messages counts: a reply to a case that was
+// closed longer ago begins one that names none.
+const knownFor = callback.Duration(400 * 24 * time.Hour)
+
+// Terms implements connectors.Forgetful.
+func (c *Connector) Terms() []book.Term {
+	return []book.Term{
+		{Connector: name, Prefix: "mail:", Lasts: knownFor}, {Connector: name, Prefix: "case:", Lasts: knownFor}, c.turns.Term(),
+	}
+}
+
+var _ connectors.Forgetful = (*Connector)(nil)

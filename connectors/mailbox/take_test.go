@@ -62,7 +62,7 @@ func openOffice(tb testing.TB, change ...func(*Config)) *office {
 type nobody struct{ tb testing.TB }
 
 func (n nobody) Write(line []byte) (int, error) {
-	for _, personal := range []string{"Asha", "asha", "98765", "customer.example", "waited", "secret-password"} {
+	for _, personal := range []string{"Asha", "asha", "98765 4", "9876543", "customer.example", "waited", "secret-password"} {
 		if strings.Contains(string(line), personal) {
 			n.tb.Errorf("logged: %s", line)
 		}
@@ -381,6 +381,64 @@ func TestR20_AFloodFromOneSenderWaitsForAPerson(t *testing.T) {
 	require.NoError(t, o.c.Replay(context.Background(), o.kept.Messages()[0]))
 	require.Len(t, o.desk.All(), 6)
 }
+
+// fickle is a desk of which some promises fail; after: they are made all the same.
+type fickle struct {
+	connectors.Desk
+	after bool
+	fails func(connectors.Promise) error
+}
+
+func (f *fickle) Promise(ctx context.Context, connector, key string, p connectors.Promise) (string, error) {
+	err := f.fails(p)
+	if err != nil && !f.after {
+		return "", err
+	}
+	id, made := f.Desk.Promise(ctx, connector, key, p)
+	if err != nil {
+		return "", err
+	}
+	return id, made
+}
+
+func TestR20_ACaseThatWasNotRememberedIsFoundAgainHoweverTheConfigurationHasChanged(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	lost := true
+	o.deps.Desk = &fickle{Desk: o.desk, after: true, fails: func(connectors.Promise) error {
+		if lost {
+			return callback.Refused(callback.CodeOutcomeUnknown)
+		}
+		return nil
+	}}
+	o.c = o.again()
+	l := letterOf("one@customer.example")
+	_, code := o.send(l.Bytes())
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Len(t, o.desk.All(), 1, "it was promised, and we do not know")
+
+	lost = false
+	o.config.Assign = map[string]string{"default": "exec2"}
+	o.config.Regions = nil
+	o.c = o.again()
+	require.Equal(t, o.desk.All()[0], o.give(l, Promised))
+	o.give(l, Known)
+	require.Len(t, o.desk.All(), 1)
+
+	// It is shown a little later only: until then it is asked for again.
+	o.deps.Desk = &lateDesk{Desk: o.desk}
+	o.config.Assign = nil
+	require.NoError(t, o.memory.Forget(context.Background(), name, recordKey("one@customer.example")))
+	o.c = o.again()
+	_, code = o.send(l.Bytes())
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Empty(t, o.kept.Messages())
+}
+
+// lateDesk shows nothing yet.
+type lateDesk struct{ connectors.Desk }
+
+func (*lateDesk) Callbacks(context.Context, string, string) ([]book.View, error) { return nil, nil }
 
 func TestWhatIsNoMailIsKept(t *testing.T) {
 	t.Parallel()

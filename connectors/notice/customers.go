@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"ringback/book"
 	"ringback/callback"
@@ -64,3 +65,13 @@ func (c *Customers) Deliver(ctx context.Context, d connectors.Delivery) error {
 	}
 	return c.deps.Memory.Remember(ctx, c.Name(), told, callback.At(c.deps.Now()).String())
 }
+
+// toldFor is how long a notice whose arrival was not noted is not sent again.
+const toldFor = callback.Duration(60 * 24 * time.Hour)
+
+// Terms implements connectors.Forgetful.
+func (c *Customers) Terms() []book.Term {
+	return []book.Term{{Connector: c.Name(), Prefix: "told:", Lasts: toldFor}}
+}
+
+var _ connectors.Forgetful = (*Customers)(nil)

@@ -89,6 +89,7 @@ type Connector struct {
 	// locks keep one process from doing two things with one exception, or one job, at once:
 	// the registers would sort it out, but by doing it again.
 	locks wire.Keyed
+	turns wire.Turns
 }
 
 type route struct {
@@ -99,6 +100,7 @@ type route struct {
 // New checks the configuration; a mistake in it is a *callback.Fault that names the key.
 func New(c Config, deps connectors.Deps) (*Connector, error) {
 	made := &Connector{config: c, deps: wire.Complete(deps), client: c.Client, sources: c.Sources}
+	made.turns.Deps, made.turns.Connector, made.turns.Most = made.deps, name, longest
 	if made.client == nil {
 		made.client = signed.Client()
 	}

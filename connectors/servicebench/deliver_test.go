@@ -29,7 +29,7 @@ func testLogger(tb testing.TB) *slog.Logger {
 type nobody struct{ tb testing.TB }
 
 func (n nobody) Write(line []byte) (int, error) {
-	for _, personal := range []string{"Asha", "98765", "CRM-", "EX-", "JOB-", "Wants to know", "whsec_"} {
+	for _, personal := range []string{"Asha", "98765 4", "9876543", "CRM-", "EX-", "JOB-", "Wants to know", "whsec_"} {
 		if strings.Contains(string(line), personal) {
 			n.tb.Errorf("logged: %s", line)
 		}
@@ -328,6 +328,41 @@ func TestR14_AFileGoesOnWhereItWasInterrupted(t *testing.T) {
 	require.Len(t, f.kept.Messages(), 1)
 	f.config.Routes = append(f.config.Routes, Route{Policy: "callback-exception"})
 	require.NoError(t, f.again().Replay(context.Background(), f.kept.Messages()[0]))
+	require.Len(t, f.desk.All(), 3)
+}
+
+func TestR14_ARowThatFailsForGoodHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := open(t, func(c *Config) { c.DropDir = dir })
+	mended := false
+	f.deps.Desk = &fickle{Desk: f.desk, fails: func(p connectors.Promise) error {
+		if p.Source.Ref == "EX-1" && !mended {
+			return callback.Refused(callback.CodeInternal)
+		}
+		return nil
+	}}
+	f.c = f.again()
+	x := func(n int) string {
+		return fmt.Sprintf("servicebench,EX-%d,Customer Callback,Open,,CRM-1,BPO1-7,,2026-11-23T11:59:00Z,,Asha Rao,+9198765432%02d,,\n", n, n)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.csv"), []byte(header+x(1)+x(2)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.csv"), []byte(header+x(3)), 0o600))
+	require.ErrorContains(t, f.c.sweep(context.Background()), "row of line 2")
+	f.clock.Advance(longest - time.Minute)
+	f.c = f.again() // a restart gives it no new time
+	require.ErrorContains(t, f.c.sweep(context.Background()), "row of line 2")
+	require.Empty(t, f.kept.Messages())
+	require.Empty(t, f.desk.All())
+	f.clock.Advance(time.Minute)
+	require.NoError(t, f.c.sweep(context.Background()))
+	require.Len(t, f.desk.All(), 2)
+	require.Len(t, f.kept.Messages(), 1)
+	require.Equal(t, "it could not be taken for 6 hours: internal", f.kept.Messages()[0].Reason)
+	require.Equal(t, []string{"done"}, files(t, dir))
+	require.Zero(t, f.memory.Keys(name, "failing:"))
+	mended = true
+	require.NoError(t, f.c.Replay(context.Background(), f.kept.Messages()[0]))
 	require.Len(t, f.desk.All(), 3)
 }
 

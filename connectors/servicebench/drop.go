@@ -13,6 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"ringback/book"
+	"ringback/callback"
+	"ringback/connectors"
+	"ringback/connectors/wire"
 )
 
 // doneDir is where files are moved to, within the drop directory, with the rows that
@@ -163,7 +169,7 @@ func (c *Connector) rows(ctx context.Context, data []byte) (counts map[Outcome]i
 		if err != nil {
 			return nil, nil, err
 		}
-		done, err := c.takeOrKeep(ctx, one.X, media, body)
+		done, err := c.inTurn(ctx, one.X, body)
 		if err != nil {
 			return nil, nil, fmt.Errorf("row of line %d: %w", one.Line, err)
 		}
@@ -173,6 +179,24 @@ func (c *Connector) rows(ctx context.Context, data []byte) (counts map[Outcome]i
 		bad, err = rejects(header, wrong)
 	}
 	return counts, bad, err
+}
+
+// longest is how long one row may hold up those behind it, and the files.
+const longest = 6 * time.Hour
+
+// inTurn is takeOrKeep for a row that others wait behind: one that fails for hours
+// is kept, and they go on.
+func (c *Connector) inTurn(ctx context.Context, x *Exception, body []byte) (result, error) {
+	key := digest(string(body))
+	done, err := c.takeOrKeep(ctx, x, media, body)
+	if err != nil && c.turns.Spent(ctx, key) {
+		reason := fmt.Sprintf("it could not be taken for %d hours: %s", int(longest.Hours()), wire.Why(err))
+		done, err = result{Outcome: KeptBack, Reason: &reason}, c.keep(ctx, media, body, reason)
+	}
+	if err == nil {
+		c.turns.Over(ctx, key)
+	}
+	return done, err
 }
 
 // readAll reads a file; of one that is too large, one byte more than is allowed.
@@ -215,3 +239,22 @@ func exists(root *os.Root, file string) bool {
 	_, err := root.Lstat(file)
 	return err == nil
 }
+
+const (
+	// filesKnown is how long a file that is dropped again is known as a whole; after
+	// that its rows are, one by one.
+	filesKnown = callback.Duration(90 * 24 * time.Hour)
+	// joinedFor is how long exceptions that belong to another one's callback are told
+	// of it after it was closed.
+	joinedFor = callback.Duration(400 * 24 * time.Hour)
+)
+
+// Terms implements connectors.Forgetful. What is known of each exception and job stays:
+// a system may come back to one after any time, and would make a second callback.
+func (c *Connector) Terms() []book.Term {
+	return []book.Term{
+		{Connector: name, Prefix: "file:", Lasts: filesKnown}, {Connector: name, Prefix: "joined:", Lasts: joinedFor}, c.turns.Term(),
+	}
+}
+
+var _ connectors.Forgetful = (*Connector)(nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,16 +99,16 @@ func (c *Connector) take(ctx context.Context, x *Exception) (result, error) {
 	defer c.locks.Lock(key)()
 	r := register[known]{c.deps.Memory, key}
 	for range rounds {
-		was, number, err := r.load(ctx)
+		was, at, err := r.load(ctx)
 		if err != nil {
 			return result{}, err
 		}
-		next, done, problem, err := c.decide(ctx, x, was, number)
+		next, done, problem, err := c.decide(ctx, x, was, at.number)
 		if err != nil {
 			return result{}, err
 		}
 		if next != was {
-			stored, err := r.store(ctx, number, next)
+			stored, err := r.store(ctx, at, next)
 			if err != nil {
 				return result{}, err
 			}
@@ -145,6 +146,7 @@ func (c *Connector) decide(ctx context.Context, x *Exception, was known, number 
 			return was, done, nil, err
 		}
 	}
+	before := was.Callback
 	reopened := was.Status == Complete && x.Status != Complete
 	switch {
 	case x.Status == Complete && next.Callback == "":
@@ -162,7 +164,7 @@ func (c *Connector) decide(ctx context.Context, x *Exception, was known, number 
 		next.Round++
 	}
 	next.Callback, next.Ref = "", ""
-	done.Outcome, err = c.promise(ctx, x, &next)
+	done.Outcome, err = c.promise(ctx, x, &next, before)
 	var no *unfit
 	if errors.As(err, &no) {
 		// Nothing is remembered: once it can be routed it is as new.
@@ -171,8 +173,9 @@ func (c *Connector) decide(ctx context.Context, x *Exception, was known, number 
 	return next, done, nil, err
 }
 
-// promise makes the callback, or finds the one there is (R14).
-func (c *Connector) promise(ctx context.Context, x *Exception, next *known) (Outcome, error) {
+// promise makes the callback, or finds the one there is (R14); before is the one of
+// the round before, empty: none.
+func (c *Connector) promise(ctx context.Context, x *Exception, next *known, before string) (Outcome, error) {
 	route, ok := c.route(x)
 	if !ok {
 		return "", unfitFor("no route matches its exception_type and user_id (R14)")
@@ -214,6 +217,15 @@ func (c *Connector) promise(ctx context.Context, x *Exception, next *known) (Out
 	case err == nil:
 		next.Callback = id
 		return Promised, nil
+	case errors.Is(err, callback.Refused(callback.CodeIdempotencyKeyReused)):
+		// Promised before, when we would have asked for something else: it is that one,
+		// as soon as it is shown.
+		made, lookErr := c.promised(ctx, x, before)
+		if lookErr != nil || made == "" {
+			return "", errors.Join(lookErr, err)
+		}
+		next.Callback = made
+		return Unchanged, nil
 	case refused == nil:
 		return "", err
 	case refused.Code == callback.CodeDuplicate && refused.Existing != "":
@@ -259,23 +271,38 @@ func (c *Connector) openOf(ctx context.Context, source, exceptionID string) (str
 	return "", nil
 }
 
+// promised is the newest callback that we made of an exception, open or not, but for
+// the one of the round before; empty: none is shown.
+func (c *Connector) promised(ctx context.Context, x *Exception, before string) (string, error) {
+	views, err := c.deps.Desk.Callbacks(ctx, x.Source, x.ExceptionID)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range views {
+		if v.State.ID != before && v.Intake.RequestedBy == "system:"+name {
+			return v.State.ID, nil
+		}
+	}
+	return "", nil
+}
+
 // takeJob makes x the exception that has its job. If another one has it, that is
 // returned with its callback, which is open (R14: if it exists and is not
 // complete, no second is made).
 func (c *Connector) takeJob(ctx context.Context, x *Exception) (other, existing string, err error) {
 	r := register[holder]{c.deps.Memory, "job:" + digest(x.Source, x.ServiceJobID, x.ExceptionType)}
 	for range rounds {
-		has, number, err := r.load(ctx)
+		has, at, err := r.load(ctx)
 		if err != nil {
 			return "", "", err
 		}
-		if number > 0 && has.ExceptionID != x.ExceptionID {
+		if at.number > 0 && has.ExceptionID != x.ExceptionID {
 			existing, err := c.busy(ctx, x.Source, has)
 			if err != nil || existing != "" {
 				return has.ExceptionID, existing, err
 			}
 		}
-		stored, err := r.store(ctx, number, holder{ExceptionID: x.ExceptionID, At: callback.At(c.deps.Now())})
+		stored, err := r.store(ctx, at, holder{ExceptionID: x.ExceptionID, At: callback.At(c.deps.Now())})
 		if err != nil || stored {
 			return "", "", err
 		}
@@ -283,17 +310,22 @@ func (c *Connector) takeJob(ctx context.Context, x *Exception) (other, existing 
 	return "", "", errors.New("too many changes at once")
 }
 
-// busy is the open callback of the exception that has a job; empty: it is free.
+// busy is the open callback of the exception that has a job; empty: it is free. One
+// that was completed there and could not be completed here is open still.
 func (c *Connector) busy(ctx context.Context, source string, has holder) (string, error) {
-	of, _, err := register[known]{c.deps.Memory, "exception:" + digest(source, has.ExceptionID)}.load(ctx)
-	if err != nil || of.Status == Complete {
+	views, err := c.deps.Desk.Callbacks(ctx, source, has.ExceptionID)
+	if err != nil {
 		return "", err
 	}
-	open, err := c.openOf(ctx, source, has.ExceptionID)
-	if err != nil || open != "" {
-		return open, err
+	if i := slices.IndexFunc(views, func(v book.View) bool { return !v.State.Status.Closed() }); i >= 0 {
+		return views[i].State.ID, nil
 	}
-	if of.Callback == "" && c.deps.Now().Before(has.At.Add(holding)) {
+	of, _, err := register[known]{c.deps.Memory, "exception:" + digest(source, has.ExceptionID)}.load(ctx)
+	if err != nil || of.Status == Complete && of.Callback == "" {
+		return "", err
+	}
+	shown := slices.ContainsFunc(views, func(v book.View) bool { return v.State.ID == of.Callback })
+	if !shown && c.deps.Now().Before(has.At.Add(holding)) {
 		return "", errors.New("another exception of the same job is being made a callback")
 	}
 	return "", nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -241,10 +242,85 @@ func TestR14_WhileOneOfTheSameJobAndTypeIsOpenNoSecondIsMade(t *testing.T) {
 	f.tell(second.At(now.Add(time.Minute), "Complete"), Updated)
 	require.False(t, f.desk.View(id).State.Status.Closed())
 
-	// Once the first is complete, the job is free.
+	// The first is complete there and cannot be completed here: its callback is open.
 	f.tell(first.At(now.Add(time.Minute), "Complete"), KeptBack)
-	f.tell(servicebenchfake.Raise(6, now).With("service_job_id", "JOB-1"), Promised)
+	sixth := servicebenchfake.Raise(6, now).With("service_job_id", "JOB-1")
+	require.Equal(t, id, f.tell(sixth, Duplicate))
+	require.Len(t, f.desk.All(), 4)
+
+	// Once a person has closed it, the job is free.
+	f.desk.Hire(book.Staff{ID: "boss", Rank: 9, Tier: "executive"})
+	f.do("boss", id, "cancel", map[string]any{"reason": "completed there"})
+	f.tell(servicebenchfake.Raise(7, now).With("service_job_id", "JOB-1"), Promised)
 	require.Len(t, f.desk.All(), 5)
+}
+
+func TestR14_AJobWhoseCallbackIsNotShownYetIsTaken(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.tell(servicebenchfake.Raise(1, f.clock.Now()), Promised)
+	f.deps.Desk = &unshown{f.desk}
+	f.c = f.again()
+	second := servicebenchfake.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1")
+	code, _ := f.post(second.JSON())
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	f.deps.Desk = f.desk
+	f.c = f.again()
+	f.tell(second, Duplicate)
+	require.Len(t, f.desk.All(), 1)
+}
+
+// unshown is a desk whose lists are behind.
+type unshown struct{ connectors.Desk }
+
+func (*unshown) Callbacks(context.Context, string, string) ([]book.View, error) { return nil, nil }
+
+// fickle is a desk of which some promises fail; after: they are made all the same.
+type fickle struct {
+	connectors.Desk
+	after bool
+	fails func(connectors.Promise) error
+}
+
+func (f *fickle) Promise(ctx context.Context, connector, key string, p connectors.Promise) (string, error) {
+	err := f.fails(p)
+	if err != nil && !f.after {
+		return "", err
+	}
+	id, made := f.Desk.Promise(ctx, connector, key, p)
+	if err != nil {
+		return "", err
+	}
+	return id, made
+}
+
+func TestR14_ACallbackThatWasNotRememberedIsFoundAgainHoweverTheConfigurationHasChanged(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	lost := true
+	f.deps.Desk = &fickle{Desk: f.desk, after: true, fails: func(connectors.Promise) error {
+		if lost {
+			return errors.New("no answer")
+		}
+		return nil
+	}}
+	f.c = f.again()
+	x := servicebenchfake.Raise(1, f.clock.Now())
+	code, _ := f.post(x.JSON())
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	id := f.desk.All()[0]
+	f.desk.Hire(book.Staff{ID: "boss", Rank: 9, Tier: "executive"})
+	f.do("boss", id, "cancel", map[string]any{"reason": "not wanted any more"})
+
+	lost = false
+	f.config.Routes[0].LOB = "another"
+	f.c = f.again()
+	require.Equal(t, id, f.tell(x, Unchanged))
+	require.Len(t, f.desk.All(), 1)
+
+	// Opened again there is a new one, and not the one of the round before.
+	f.tell(x.At(f.clock.Now().Add(time.Minute), "Complete"), CompletedHere)
+	require.NotEqual(t, id, f.tell(x.At(f.clock.Now().Add(2*time.Minute), "Open"), Promised))
 }
 
 func TestR14_AJobIsFreeAgainWhenItsCallbackIsClosedHere(t *testing.T) {
@@ -259,6 +335,32 @@ func TestR14_AJobIsFreeAgainWhenItsCallbackIsClosedHere(t *testing.T) {
 	f.tell(servicebenchfake.Raise(2, f.clock.Now()).With("service_job_id", "JOB-1"), Promised)
 	f.tell(first.At(f.clock.Now().Add(time.Second), "Pending"), Updated)
 	require.Len(t, f.desk.All(), 2, "what lags behind makes nothing new")
+}
+
+func TestR14_OnlyTheLastOfWhatWasKnownIsRemembered(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	ctx, now := context.Background(), f.clock.Now()
+	x := servicebenchfake.Raise(1, now)
+	id := f.tell(x, Promised)
+	for n := range 20 {
+		f.tell(x.At(now.Add(time.Duration(n+1)*time.Second), "Pending"), Updated)
+	}
+	require.Equal(t, 1, f.memory.Keys(name, "exception:"))
+	require.Equal(t, 1, f.memory.Keys(name, "job:"))
+
+	// As earlier releases remembered it: each value under a key of its own, and a hint that may be behind.
+	second := servicebenchfake.Raise(2, now)
+	key := "exception:" + digest("servicebench", "EX-2")
+	for n, updated := range []string{"2026-11-23T11:00:00.000Z", "2026-11-23T11:30:00.000Z", callback.At(now).String()} {
+		require.NoError(t, f.memory.Remember(ctx, name, fmt.Sprintf("%s#%d", key, n+1), `{"updated_at":"`+updated+`","status":"Open","callback":"`+id+`"}`))
+	}
+	require.NoError(t, f.memory.Remember(ctx, name, key, "2"))
+	require.Equal(t, id, f.tell(second, Unchanged))
+	require.Equal(t, 4, f.memory.Keys(name, key))
+	require.Equal(t, id, f.tell(second.At(now.Add(time.Second), "Pending"), Updated))
+	require.Equal(t, 1, f.memory.Keys(name, key))
+	require.Equal(t, id, f.tell(second, Stale))
 }
 
 func TestR14_OfManyAtOnceOneIsMade(t *testing.T) {
@@ -458,6 +560,28 @@ func TestOnlySignedExceptionsAreParsed(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, w.Code, "caught and sent again an hour later")
 	require.Empty(t, f.kept.Messages())
 	require.Len(t, f.desk.All(), 1)
+}
+
+func TestR14_OnlyExceptionsThatProveThemselvesCount(t *testing.T) {
+	t.Parallel()
+	f, gate := open(t), &connectortest.Gate{}
+	x := servicebenchfake.Raise(1, f.clock.Now())
+	post := func(change func(*http.Request)) int {
+		r := servicebenchfake.Request(t, "/v1/inbound/exceptions", "msg-1", x.JSON(), f.clock.Now())
+		change(r)
+		w := httptest.NewRecorder()
+		f.c.Receive(w, gate.At(r))
+		return w.Code
+	}
+	as := func(*http.Request) {}
+	require.Equal(t, http.StatusUnauthorized, post(func(r *http.Request) { r.Header.Set("Webhook-Signature", "v1,Zm9yZ2Vk") }))
+	require.Zero(t, gate.Proven)
+	gate.Full = true
+	require.Equal(t, http.StatusTooManyRequests, post(as))
+	require.Empty(t, f.desk.All())
+	gate.Full = false
+	require.Equal(t, http.StatusOK, post(as))
+	require.Equal(t, 2, gate.Proven)
 }
 
 func TestAMistakeInTheConfigurationNamesItsKey(t *testing.T) {

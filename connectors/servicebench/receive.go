@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ringback/callback"
+	"ringback/connectors"
 	"ringback/connectors/wire"
 )
 
@@ -37,6 +38,10 @@ func (c *Connector) Receive(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := c.key.Verify(r.Header, body, c.deps.Now()); err != nil {
 		wire.Refuse(w, &callback.Fault{Code: callback.CodeUnauthenticated, Detail: "the signature is not one of this connector's secret, or too old"})
+		return
+	}
+	if fault := connectors.Proven(r.Context()); fault != nil {
+		wire.Refuse(w, fault)
 		return
 	}
 	if m, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || m != media {

@@ -34,6 +34,8 @@ func looks(code callback.Code) (status int, title string) {
 		return http.StatusUnsupportedMediaType, "That media type is not understood"
 	case callback.CodeInvalid:
 		return http.StatusUnprocessableEntity, "Something in the request is wrong"
+	case callback.CodeRateLimited:
+		return http.StatusTooManyRequests, "Too many requests"
 	case callback.CodeUnavailable:
 		return http.StatusServiceUnavailable, "Not available right now"
 	}
@@ -60,7 +62,10 @@ func Refuse(w http.ResponseWriter, f *callback.Fault) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
-	if f.Code == callback.CodeUnavailable {
+	switch f.Code { //nolint:exhaustive // with the others waiting does not help
+	case callback.CodeRateLimited:
+		w.Header().Set("Retry-After", "1")
+	case callback.CodeUnavailable:
 		w.Header().Set("Retry-After", "2")
 	}
 	w.WriteHeader(status)

@@ -52,6 +52,10 @@ func (z *Zoho) Receive(w http.ResponseWriter, r *http.Request) {
 		z.unavailable(ctx, w, err)
 		return
 	}
+	if fault := connectors.Proven(ctx); fault != nil {
+		wire.Refuse(w, fault)
+		return
+	}
 	body, fault := wire.Body(r, maxEvents)
 	if fault != nil {
 		wire.Refuse(w, fault)

@@ -106,6 +106,27 @@ func TestEventsProveThemselvesBeforeTheyAreRead(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, stranger.post(stranger.token(), updated("1")).Code)
 }
 
+func TestR18_OnlyEventsThatProveThemselvesCount(t *testing.T) {
+	t.Parallel()
+	fl, gate := handmade(t), &connectortest.Gate{}
+	post := func(token, body string) int {
+		r := httptest.NewRequest(http.MethodPost, "/v1/inbound/zohodesk", strings.NewReader(body))
+		r.Header.Set("X-ZDesk-JWT", token)
+		w := httptest.NewRecorder()
+		fl.Receive(w, gate.At(r))
+		return w.Code
+	}
+	require.Equal(t, http.StatusUnauthorized, post("x.y.z", updated("1")))
+	require.Equal(t, http.StatusOK, post("", ""), "a validation")
+	require.Zero(t, gate.Proven)
+	gate.Full = true
+	require.Equal(t, http.StatusTooManyRequests, post(fl.token(), updated("1")))
+	require.Zero(t, fl.memory.Keys(Name, "events:"))
+	gate.Full = false
+	require.Equal(t, http.StatusOK, post(fl.token(), updated("1")))
+	require.Equal(t, 2, gate.Proven)
+}
+
 func TestKeysAreFetchedWhenNeededAndNotForEverybody(t *testing.T) {
 	t.Parallel()
 	fl := handmade(t)
@@ -555,6 +576,34 @@ func TestR18_APollFindsWhatNoEventSaid(t *testing.T) {
 	require.NoError(t, fl.poll(ctx))
 	require.Equal(t, gets, fl.fake.Calls("GET /tasks/{id}"), "nothing of theirs has changed: nothing is fetched")
 	require.LessOrEqual(t, fl.fake.Calls("GET /tasks")-lists, 3)
+}
+
+func TestR18_ATaskThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t, func(c *Config) { c.DefaultReason = "information_given" })
+	ctx := context.Background()
+	require.NoError(t, fl.poll(ctx))
+	first, _ := fl.worked()
+	second, _ := fl.worked()
+	items := fl.fake.Items(false)
+	for _, i := range items {
+		fl.edit("2001", i.ID, status("Completed"))
+		fl.clock.Advance(time.Second)
+	}
+	fl.fake.Forget()
+	last := items[len(items)-1].ID // the newest change comes first
+	fl.fake.Faults.Only(func(r *http.Request) bool { return r.URL.Path == "/api/v1/tasks/"+last })
+	fl.fake.Faults.Always(connectortest.Broken)
+	for range 3 {
+		require.Error(t, fl.poll(ctx), "it may pass")
+		require.False(t, fl.state(first).Status.Closed())
+	}
+	require.NoError(t, fl.poll(ctx))
+	require.True(t, fl.state(first).Status.Closed())
+	require.False(t, fl.state(second).Status.Closed())
+	fl.fake.Faults.Always(connectortest.Well)
+	fl.work()
+	require.True(t, fl.state(second).Status.Closed())
 }
 
 // Nobody here knew of the task yet when somebody there took it up: that is not overwritten, and found by the poll.

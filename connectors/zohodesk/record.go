@@ -392,3 +392,21 @@ func (z *Zoho) by(ctx context.Context, i *item) ([]string, error) {
 	}
 	return []string{string(i.OwnerID), string(i.AssigneeID)}, nil
 }
+
+const (
+	// recordsFor is how long what is done to the task or ticket of a closed callback is
+	// noticed, and put back.
+	recordsFor = callback.Duration(400 * 24 * time.Hour)
+	// backsFor is how long a comment is looked for before it is written again.
+	backsFor = callback.Duration(30 * 24 * time.Hour)
+)
+
+// Terms implements connectors.Forgetful.
+func (z *Zoho) Terms() []book.Term {
+	return []book.Term{
+		{Connector: Name, Prefix: recordKey(""), Lasts: recordsFor}, {Connector: Name, Prefix: "of:", Lasts: recordsFor},
+		{Connector: Name, Prefix: "back:", Lasts: backsFor},
+	}
+}
+
+var _ connectors.Forgetful = (*Zoho)(nil)

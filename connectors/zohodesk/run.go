@@ -75,7 +75,13 @@ func (z *Zoho) noticed(ctx context.Context, i *item) error {
 	if err != nil || r == nil || i.Status == r.Status || i.Status == r.Sending {
 		return err
 	}
-	return z.look(ctx, hint{tasks, string(i.ID), "updated"}, false)
+	h := hint{tasks, string(i.ID), "updated"}
+	if err = z.look(ctx, h, false); err == nil || wire.Is(err, connectors.RateLimited) {
+		return err
+	}
+	// One that ends round after round becomes an event, which holds up nothing and is
+	// tried for a day.
+	return z.rounds.Failed(h.id+" "+i.occasion(), err, func() error { return z.events.Add(ctx, h.String()) })
 }
 
 // sweep looks at every ticket of an open callback: lists of tickets cannot be had

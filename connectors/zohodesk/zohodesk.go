@@ -62,6 +62,7 @@ type Zoho struct {
 	words   map[kind]map[string]string
 	source  string
 	locks   wire.Keyed
+	rounds  wire.Rounds
 	events  *backlog.Backlog
 	watched *backlog.Backlog
 

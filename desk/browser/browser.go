@@ -182,6 +182,16 @@ func (w *Window) Look(l Look) {
 	w.Still()
 }
 
+// WithoutScript makes it a window whose pages may run no script, as from its next page on.
+// What the tests themselves ask is answered still.
+func (w *Window) WithoutScript() {
+	w.tb.Helper()
+	_, err := chromedp.Run(w.ctx, func(ctx context.Context, t *chromedp.Target) (any, error) {
+		return cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	})
+	require.NoError(w.tb, err)
+}
+
 // still is true once the page is as it will be: the styles of now are computed,
 // no transition or animation that has an end goes on, and a frame was made of it.
 const still = `(async () => {

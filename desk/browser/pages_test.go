@@ -133,6 +133,104 @@ func TestEveryPageIsAccessibleAndFits(t *testing.T) {
 	}
 }
 
+// spills are the places out of which something sticks that can be seen, and what it is.
+const spills = `(() => {
+  const found = [];
+  for (const box of document.querySelectorAll(".card, .bcard, .hero, .case, .cell, .said, .table td, .table th, .chip, .crumbs, .menu, .wall-numbers > div, dialog[open]")) {
+    const r = box.getBoundingClientRect();
+    if (!r.width || getComputedStyle(box).overflowX !== "visible") continue;
+    const words = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+    for (let text; (text = words.nextNode());) {
+      if (!text.data.trim() || text.parentElement.closest(".hidden")) continue;
+      let clipped = false;
+      for (let e = text.parentElement; e !== box; e = e.parentElement) clipped ||= getComputedStyle(e).overflowX !== "visible";
+      const range = document.createRange();
+      range.selectNodeContents(text);
+      const q = range.getBoundingClientRect();
+      if (!clipped && q.width && q.right > r.right + 1) found.push(Math.round(q.right - r.right) + " px: " + box.className + ": " + text.data.trim().slice(0, 60));
+    }
+  }
+  return found;
+})()`
+
+// R15: whatever people are called, and whatever they say, nothing is wider than its
+// place: names of one long word, as addresses are.
+func TestR15_NothingIsWiderThanItsPlaceWhateverPeopleAreCalled(t *testing.T) {
+	h := open(t)
+	long := strings.Repeat("Wolfeschlegelsteinhausen", 8) // 192 characters, and no place to break
+	promise := func() string {
+		return h.promise(func(b object) {
+			b["customer"] = object{"name": long, "phone": "+919876500001", "email": strings.Repeat("w", 60) + "@" + strings.Repeat("mail.", 10) + "example.com", "ref": strings.Repeat("R", 100)}
+			b["reason"] = "It is about " + strings.Repeat("x", 300)
+			b["source"] = object{"system": "freshdesk", "ref": strings.Repeat("4711", 20), "url": "https://acme.freshdesk.com/a/tickets/" + strings.Repeat("4711", 20)}
+		})
+	}
+	open := promise()
+	h.give("sup1", open, "claim", nil)
+	h.give("sup1", open, "start", nil)
+	h.give("sup1", open, "attempts", object{"disposition": "no_answer", "note": strings.Repeat("y", 200)})
+	h.named("Wolfe" + strings.Repeat(" Schlegel", 20)) // and one of many words
+	for _, width := range []int64{1440, 390} {
+		w := h.window("sup1", "/help", browser.Look{Width: width, Height: 844})
+		for _, path := range []string{
+			"/", "/board", "/board?lanes=queue", "/activities", "/tags", "/wallboard", "/search?q=Wolfeschlegel", "/callbacks/{id}", "/callbacks/{id}/customer", "/callbacks/{id}/promised",
+		} {
+			w.Go(strings.ReplaceAll(path, "{id}", open))
+			w.Still()
+			var wide string
+			w.Eval(overflow, &wide)
+			require.Empty(t, wide, "%s at %d", path, width)
+			var spilt []string
+			w.Eval(spills, &spilt)
+			require.Empty(t, spilt, "%s at %d", path, width)
+		}
+	}
+}
+
+// needsScript is what does nothing without.
+const needsScript = "[data-command], [data-claim-next], [data-dialog], [data-chase], [data-menu], [data-select], [data-select-all], [data-save-view], [data-presence], .drag-hint"
+
+// Without script a page can be read, says so where everybody sees it, and offers
+// nothing that would do nothing.
+func TestWithoutScriptThePagesAreReadAndSaySo(t *testing.T) {
+	h := open(t)
+	ids := h.busy()
+	paths := []string{"/", "/board", "/activities", "/tags", "/callbacks/" + ids["claimed"]}
+	const shown = `[...document.querySelectorAll("` + needsScript + `")].filter((e) => e.checkVisibility()).length`
+	with, offered := h.window("sup1", "/help", browser.Look{}), 0
+	for _, path := range paths {
+		with.Go(path)
+		var n int
+		with.Eval(shown, &n)
+		offered += n
+		with.Gone("noscript .offline")
+	}
+	require.Greater(t, offered, 10, "with script there is much to press")
+	for _, width := range []int64{1440, 390} {
+		w := h.window("sup1", "/help", browser.Look{Width: width, Height: 844})
+		w.WithoutScript()
+		for _, path := range paths {
+			w.Go(path)
+			w.Is("noscript .offline")
+			var place struct{ Width, Above, Below float64 }
+			w.Eval(`(() => {
+  const of = (s) => document.querySelector(s).getBoundingClientRect(), said = of("noscript .offline");
+  return {Width: said.width, Above: said.top - of(".top").bottom, Below: of("main").top - said.bottom};
+})()`, &place)
+			require.InDelta(t, width, place.Width, 20, "%s at %d: from side to side", path, width)
+			require.GreaterOrEqual(t, place.Above, -1.0, "%s at %d: below the bar", path, width)
+			require.GreaterOrEqual(t, place.Below, -1.0, "%s at %d: it hides nothing", path, width)
+			require.Contains(t, w.Text("noscript"), "Reading works without script.")
+			var n int
+			w.Eval(shown, &n)
+			require.Zero(t, n, "%s at %d: nothing is offered", path, width)
+			var wide string
+			w.Eval(overflow, &wide)
+			require.Empty(t, wide, "%s at %d", path, width)
+		}
+	}
+}
+
 // A page that no visit looks at is seen by nobody who cannot see.
 func TestNoPageIsForgotten(t *testing.T) {
 	visited, mux := map[string]bool{}, http.NewServeMux()

@@ -98,6 +98,34 @@ func TestSigningInAtAProviderByKeyboard(t *testing.T) {
 	w.At("^/sign-in$")
 }
 
+// The pages of the sign-in are in the theme that was chosen at the desk, whatever
+// the system's is.
+func TestTheSignInIsInTheThemeThatWasChosenAtTheDesk(t *testing.T) {
+	h := door(t, func(o *identity.Options) { o.Dev = true })
+	for _, test := range []struct {
+		choice, paper string
+		systemDark    bool
+	}{{"dark", "rgb(15, 21, 25)", false}, {"light", "rgb(243, 245, 246)", true}} {
+		w := browser.Open(t, h.base, browser.Look{Dark: test.systemDark})
+		w.Go("/sign-in")
+		w.Click("button[value=sup1]")
+		w.At("^/$")
+		w.Until("document.documentElement.dataset.ready !== undefined")
+		w.Click("[popovertarget=account]")
+		w.Is("#account:popover-open")
+		w.Click("#account label:has([data-theme-choice][value=" + test.choice + "])")
+		w.Until("document.documentElement.dataset.theme === '" + test.choice + "'")
+		for _, path := range []string{"/sign-out", "/sign-in?signed_out"} {
+			w.Go(path)
+			var shown struct{ Paper, Scheme string }
+			w.Eval("(({backgroundColor, colorScheme}) => ({Paper: backgroundColor, Scheme: colorScheme}))(getComputedStyle(document.body))", &shown)
+			require.Equal(t, test.paper, shown.Paper, path)
+			require.Equal(t, test.choice, shown.Scheme, path)
+			require.Empty(t, w.Axe(), path)
+		}
+	}
+}
+
 // The pages of the sign-in, at both widths and in both themes, as every page.
 func TestTheSignInIsAccessibleAndFits(t *testing.T) {
 	provider := &identity.OIDC{Issuer: "https://id.example.com", ClientID: "desk", ClientSecret: "secret", Audience: []string{"desk"}, Scopes: []string{"openid"}, Title: "Train ID"}

@@ -41,7 +41,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	dir := flag.String("dir", filepath.FromSlash("workflows/testdata/histories"), "folder of the golden histories")
-	name := flag.String("release", "v2", "the release whose histories these are: its folder")
+	name := flag.String("release", "v3", "the release whose histories these are: its folder")
 	parallel := flag.Int("parallel", 4, "paths that are played at once")
 	flag.Parse()
 
@@ -89,7 +89,7 @@ func run(ctx context.Context) error {
 
 // choose returns the paths of these names; none: all.
 func choose(names []string) ([]path, error) {
-	paths := slices.Concat(paths, outwardPaths)
+	paths := slices.Concat(paths, outwardPaths, repeatedPaths)
 	if len(names) == 0 {
 		return paths, nil
 	}

@@ -38,6 +38,7 @@ CREATE INDEX callbacks_due ON public.callbacks USING btree (ahead, due_order, id
 CREATE INDEX callbacks_next ON public.callbacks USING btree (next_at) WHERE (next_at IS NOT NULL);
 CREATE INDEX callbacks_open_due ON public.callbacks USING btree (ahead, due_order, id) WHERE (closed_at IS NULL);
 CREATE INDEX callbacks_outage ON public.callbacks USING btree (outage, id) WHERE ((closed_at IS NULL) AND (outage <> ''::text));
+CREATE INDEX callbacks_owner ON public.callbacks USING btree (owner) WHERE ((closed_at IS NULL) AND (owner <> ''::text));
 CREATE INDEX callbacks_requested ON public.callbacks USING btree (requested_at, id);
 CREATE TABLE connector_memory (
     connector text NOT NULL,
@@ -171,6 +172,7 @@ CREATE TABLE intakes (
 );
 CREATE INDEX intakes_customer_phone ON public.intakes USING btree (customer_phone) WHERE (customer_phone <> ''::text);
 CREATE INDEX intakes_customer_ref ON public.intakes USING btree (customer_ref) WHERE (customer_ref <> ''::text);
+CREATE INDEX intakes_requested_by ON public.intakes USING btree (requested_by);
 CREATE INDEX intakes_source ON public.intakes USING btree (source_system, source_ref) WHERE (source_system <> ''::text);
 CREATE TABLE leases (
     name text NOT NULL,
@@ -217,6 +219,7 @@ CREATE TABLE presence (
     state text NOT NULL,
     lapses_at timestamp(3) with time zone,
     reserved_until timestamp(3) with time zone,
+    busy_until timestamp(3) with time zone,
     CONSTRAINT presence_pkey PRIMARY KEY (staff_id)
 );
 CREATE TABLE promises (
@@ -241,8 +244,10 @@ CREATE TABLE reservations (
     reserved_by text NOT NULL,
     expires_at timestamp(3) with time zone NOT NULL,
     used_at timestamp(3) with time zone,
+    errand_id text COLLATE "C" NOT NULL DEFAULT ''::text,
     CONSTRAINT reservations_pkey PRIMARY KEY (id)
 );
+CREATE INDEX reservations_errand ON public.reservations USING btree (errand_id) WHERE (errand_id <> ''::text);
 CREATE INDEX reservations_expiry ON public.reservations USING btree (expires_at);
 CREATE TABLE search (
     callback_id text COLLATE "C" NOT NULL,

@@ -35,6 +35,7 @@ CREATE INDEX callbacks_due ON callbacks (ahead, due_order, id);
 CREATE INDEX callbacks_next ON callbacks (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX callbacks_open_due ON callbacks (ahead, due_order, id) WHERE closed_at IS NULL;
 CREATE INDEX callbacks_outage ON callbacks (outage, id) WHERE closed_at IS NULL AND outage <> '';
+CREATE INDEX callbacks_owner ON callbacks (owner) WHERE closed_at IS NULL AND owner <> '';
 CREATE INDEX callbacks_requested ON callbacks (requested_at, id);
 CREATE TABLE connector_memory (
     connector  text NOT NULL,
@@ -154,6 +155,7 @@ CREATE TABLE intakes (
 ) STRICT;
 CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
 CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
+CREATE INDEX intakes_requested_by ON intakes (requested_by);
 CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
 CREATE TABLE leases (
     name   text PRIMARY KEY,
@@ -197,7 +199,7 @@ CREATE TABLE presence (
     state          text NOT NULL,
     lapses_at      text,
     reserved_until text
-) STRICT;
+, busy_until text) STRICT;
 CREATE TABLE promises (
     callback_id text NOT NULL,
     tier_index  integer NOT NULL,
@@ -220,7 +222,8 @@ CREATE TABLE reservations (
     reserved_by text NOT NULL,
     expires_at  text NOT NULL,
     used_at     text
-) STRICT;
+, errand_id text NOT NULL DEFAULT '') STRICT;
+CREATE INDEX reservations_errand ON reservations (errand_id) WHERE errand_id <> '';
 CREATE INDEX reservations_expiry ON reservations (expires_at);
 CREATE VIRTUAL TABLE search USING fts5 (
     callback_id UNINDEXED,

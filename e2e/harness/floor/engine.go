@@ -191,6 +191,10 @@ func (e *Engine) CustomerCalled(_ context.Context, id string, in contract.Custom
 	if r == nil || r.state.Status.Closed() {
 		return api.ErrNoWorkflow
 	}
+	if _, again := r.outcomes[in.Operation]; again {
+		return nil
+	}
+	r.outcomes[in.Operation] = contract.Outcome{}
 	r.events = append(r.events, r.state.CustomerCalls(r.policy, in.By, in.TextID, e.now(), r.policy.Calendar)...)
 	r.owed = true
 	return nil
