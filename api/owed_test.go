@@ -495,7 +495,7 @@ func TestR20_WhatWaitsForAPersonIsShownAndCanBeDeclined(t *testing.T) {
 	require.Equal(t, object{"sender": "Asha <asha@customer.example>", "subject": "Refund", "verdict": "DMARC fails", "text": "pay me\n"},
 		as("GET", "/v1/inbound/m1", nil).want(200).at("shown"))
 	text := func(id string) any { return as("GET", "/v1/inbound/"+id, nil).want(200).at("shown").(object)["text"] }
-	require.Equal(t, "{\n  \"user_id\": 9007199254740993,\n  \"b\": \"<b>\\u202e\"\n}", text("m2"), "no figure is rounded, and nothing turns the text")
+	require.Equal(t, "{\n  \"user_id\": 9007199254740993,\n  \"b\": \"<b>\\u202e\"\n}", text("m2"), "no figure is rounded, and nothing turns the text") //nolint:testifylint // the very text
 	require.Equal(t, "a,b\n1,2", text("m3"))
 	require.Equal(t, "?", text("m4"), "what the connector cannot show is shown as it came")
 	require.Nil(t, as("GET", "/v1/inbound/m5", nil).at("shown"))
