@@ -47,6 +47,7 @@ const seenFor = callback.Duration(24 * time.Hour)
 // the reason is renewed. If it was understood meanwhile it waits again, unless it
 // comes with the same reason within a day: what a person has seen is not said at once again.
 // One that was discarded waits again, as it came now, only for another reason.
+// One that was emptied by an erasure stays so (R26).
 func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	if m.ID == "" {
 		m.ID = uuid.Must(uuid.NewV7()).String()
@@ -64,8 +65,9 @@ func (s *Store) Keep(ctx context.Context, m book.Message) error {
 					ELSE inbound_messages.replayed_at END,
 				body = CASE WHEN inbound_messages.reason <> excluded.reason AND inbound_messages.discarded_at IS NOT NULL THEN excluded.body
 					ELSE inbound_messages.body END,
-				discarded_at = CASE WHEN inbound_messages.reason <> excluded.reason THEN NULL ELSE inbound_messages.discarded_at END`,
-			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body, instant{s.now().Plus(-seenFor)}).Error
+				discarded_at = CASE WHEN inbound_messages.reason <> excluded.reason THEN NULL ELSE inbound_messages.discarded_at END
+				WHERE inbound_messages.reason <> ?`,
+			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body, instant{s.now().Plus(-seenFor)}, struck).Error
 	})
 }
 
