@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,6 +32,30 @@ type KeptMessage struct {
 	ReplayedAt callback.Instant `json:"replayed_at" doc:"when it was understood after all; null: not yet"`
 	Body       *string          `json:"body" doc:"as it came, where one message is asked for"`
 	Base64     bool             `json:"base64" doc:"the body is no text, and is encoded in base64"`
+	Shown      *ShownMessage    `json:"shown" doc:"the body for people to read, where one message is asked for; null: it cannot be read, or is gone"`
+
+	DiscardedAt   callback.Instant `json:"discarded_at" doc:"when a person declined it; null: nobody has"`
+	DiscardedBy   *string          `json:"discarded_by" doc:"who"`
+	DiscardReason *string          `json:"discard_reason" doc:"why"`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (KeptMessage) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	nullable(s, "shown")
+	return s
+}
+
+// ShownMessage is a kept message as a person reads it before they vouch for it, or
+// decline it. It is plain text, whatever came.
+type ShownMessage struct {
+	Sender  *string `json:"sender" doc:"who it says it is from"`
+	Subject *string `json:"subject"`
+	Verdict *string `json:"verdict" doc:"what is known of whether the sender is forged"`
+	Text    string  `json:"text"`
+}
+
+type discardBody struct {
+	Reason string `json:"reason" pattern:"\\S" patternDescription:"some text" maxLength:"4000"`
 }
 
 // KeptMessages is one page of them.
@@ -77,7 +102,7 @@ func (a *API) inboundOperations() []*operation {
 				if err != nil {
 					return nil, err
 				}
-				return ok(messageOf(m))
+				return ok(a.messageShown(m))
 			},
 		},
 		{
@@ -86,6 +111,16 @@ func (a *API) inboundOperations() []*operation {
 			body: nothing{}, bodyOptional: true,
 			answers: []reply{{http.StatusOK, "what came of it", Replayed{}, ""}},
 			serve:   a.replayMessage,
+		},
+		{
+			method: http.MethodPost, path: "/v1/inbound/{id}/discard", id: "discard-message", tag: "deliveries", access: accessAdmin, names: namesMessage,
+			summary: "Decline one of them, with a reason",
+			doc: "For administrators. It waits no longer, and is never understood: who, when and why is kept, and its body is emptied. " +
+				"One that was discarded before stays as it was.",
+			body:     discardBody{},
+			answers:  []reply{{http.StatusOK, "the message, without its body", KeptMessage{}, ""}},
+			refusals: []callback.Code{callback.CodeClosed},
+			serve:    a.discardMessage,
 		},
 	}
 	for _, in := range inboundPaths {
@@ -240,6 +275,10 @@ func messageOf(m book.Message) KeptMessage {
 	w := KeptMessage{
 		ID: m.ID, Connector: m.Connector, ReceivedAt: m.Received, Reason: m.Reason, Media: m.Media, Tries: m.Tries, ReplayedAt: m.ReplayedAt,
 	}
+	if d := m.Discarded; d != nil {
+		w.DiscardedAt, w.DiscardedBy, w.DiscardReason = d.At, null(d.By), null(d.Reason)
+		return w
+	}
 	if m.Body == nil {
 		return w
 	}
@@ -249,6 +288,72 @@ func messageOf(m book.Message) KeptMessage {
 	}
 	w.Body = &body
 	return w
+}
+
+// messageShown is a message with its body, as it came and as people read it.
+func (a *API) messageShown(m book.Message) KeptMessage {
+	w := messageOf(m)
+	if m.Discarded != nil {
+		return w
+	}
+	if c, can := a.connector(m.Connector).(connectors.Shower); can {
+		if s, err := c.Show(m); err == nil {
+			w.Shown = &ShownMessage{null(s.Sender), null(s.Subject), null(s.Verdict), readable(s.Text)}
+			return w
+		}
+	}
+	var indented bytes.Buffer
+	switch {
+	case !utf8.Valid(m.Body), len(m.Body) == 0:
+	case json.Indent(&indented, m.Body, "", "  ") == nil:
+		w.Shown = &ShownMessage{Text: readable(indented.String())}
+	default:
+		w.Shown = &ShownMessage{Text: readable(string(m.Body))}
+	}
+	return w
+}
+
+// readable is text without characters that nobody sees or that turn the direction of
+// what follows, and not more of it than somebody reads.
+func readable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:maxShown], "") + " […]"
+	}
+	return s
+}
+
+// maxShown is how much of a message is shown to people, in bytes.
+const maxShown = 64 << 10
+
+func (a *API) discardMessage(ctx context.Context, r *request) (*answer, error) {
+	m, err := a.kept(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	b, err := decode[discardBody](a, r)
+	if err != nil {
+		return nil, err
+	}
+	return a.repeatable(ctx, r, "discard-message", func(ctx context.Context, e *errand) (*answer, error) {
+		err := a.book.Discard(ctx, m.ID, book.Discard{At: e.CreatedAt, By: r.who.ID, Reason: strings.TrimSpace(b.Reason)})
+		if err != nil {
+			return nil, err
+		}
+		now, err := a.book.Message(ctx, m.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case now.Discarded == nil:
+			return nil, refuse(callback.CodeClosed, "", "it was understood already, and done")
+		}
+		return ok(messageOf(now))
+	})
 }
 
 func (a *API) listKept(ctx context.Context, r *request) (*answer, error) {
@@ -305,6 +410,9 @@ func (a *API) replayMessage(ctx context.Context, r *request) (*answer, error) {
 	return a.repeatable(ctx, r, "replay-message", func(ctx context.Context, _ *errand) (*answer, error) {
 		if !m.ReplayedAt.IsZero() {
 			return ok(Replayed{OK: true}) // it was understood already
+		}
+		if m.Discarded != nil {
+			return ok(Replayed{Reason: null("it was discarded")})
 		}
 		again, can := a.connector(m.Connector).(connectors.Replayer)
 		if !can {

@@ -25,7 +25,7 @@ var contractRoutes = []string{
 	"POST /v1/outages", "GET /v1/outages", "GET /v1/outages/{id}", "POST /v1/outages/{id}/end",
 	"POST /v1/callbacks/{id}/waive", "GET /v1/owed", "GET /v1/deliveries", "POST /v1/deliveries/{id}/retry", "GET /v1/connectors",
 	"POST /v1/inbound/freshdesk", "POST /v1/inbound/zohodesk", "GET /v1/inbound/zohodesk", "POST /v1/inbound/exceptions", "POST /v1/inbound/email",
-	"GET /v1/inbound", "GET /v1/inbound/{id}", "POST /v1/inbound/{id}/replay",
+	"GET /v1/inbound", "GET /v1/inbound/{id}", "POST /v1/inbound/{id}/replay", "POST /v1/inbound/{id}/discard",
 	"GET /openapi.json", "GET /docs", "GET /healthz", "GET /readyz", "GET /metrics",
 }
 

@@ -459,6 +459,70 @@ func TestWhatWasNotUnderstoodCanBeReplayed(t *testing.T) {
 	require.Len(t, as("GET", "/v1/inbound?waiting=true").items(), 2)
 }
 
+// showing is a connector that can show what it has kept.
+type showing struct{ *system }
+
+func (showing) Show(m connectors.Message) (connectors.Shown, error) {
+	if string(m.Body) == "?" {
+		return connectors.Shown{}, errors.New("nothing to read")
+	}
+	return connectors.Shown{Sender: "Asha <asha@customer.example>", Subject: "Refund", Verdict: "DMARC fails", Text: "pay\u202e\x07 me\n"}, nil
+}
+
+func TestR20_WhatWaitsForAPersonIsShownAndCanBeDeclined(t *testing.T) {
+	t.Parallel()
+	mailbox := &system{name: "mailbox", path: "email"}
+	d := newDesk(t, withSystems(showing{mailbox}, &system{name: "servicebench"}), func(o *api.Options) {
+		o.Authenticator = keys{"admin": {ID: "adm", Staff: &book.Staff{ID: "adm", Roles: []string{"admin"}}}}
+	})
+	as := func(method, path string, body any, key ...string) *reply {
+		c := call{method: method, path: path, body: body, header: map[string]string{"Authorization": "Bearer admin"}}
+		if len(key) > 0 {
+			c.key = key[0]
+		}
+		return d.do(c)
+	}
+	keep := func(id, connector, media, body string) {
+		require.NoError(t, d.book.store.Keep(t.Context(), book.Message{ID: id, Connector: connector, Reason: "waits", Media: media, Body: []byte(body)}))
+	}
+	keep("m1", "mailbox", "message/rfc822", "From: asha")
+	keep("m2", "servicebench", "application/json", `{"user_id":9007199254740993,"b":"<b>\u202e"}`)
+	keep("m3", "servicebench", "text/csv", "a,b\n1,2")
+	keep("m4", "mailbox", "message/rfc822", "?")
+	keep("m5", "servicebench", "application/octet-stream", "\xff")
+	keep("m6", "servicebench", "application/json", strings.Repeat("ä", 64<<10))
+
+	require.Equal(t, object{"sender": "Asha <asha@customer.example>", "subject": "Refund", "verdict": "DMARC fails", "text": "pay me\n"},
+		as("GET", "/v1/inbound/m1", nil).want(200).at("shown"))
+	text := func(id string) any { return as("GET", "/v1/inbound/"+id, nil).want(200).at("shown").(object)["text"] }
+	require.Equal(t, "{\n  \"user_id\": 9007199254740993,\n  \"b\": \"<b>\\u202e\"\n}", text("m2"), "no figure is rounded, and nothing turns the text") //nolint:testifylint // the very text
+	require.Equal(t, "a,b\n1,2", text("m3"))
+	require.Equal(t, "?", text("m4"), "what the connector cannot show is shown as it came")
+	require.Nil(t, as("GET", "/v1/inbound/m5", nil).at("shown"))
+	require.True(t, strings.HasSuffix(text("m6").(string), "ä […]"))
+	require.Empty(t, mailbox.replayed, "to look at it is not to vouch for it")
+
+	d.post("mgr1", "/v1/inbound/m1/discard", object{"reason": "forged"}).refused(403, "forbidden", "")
+	as("POST", "/v1/inbound/m9/discard", object{"reason": "x"}).refused(404, "not_found", "")
+	as("POST", "/v1/inbound/m1/discard", object{}).invalid("reason")
+	as("POST", "/v1/inbound/m1/discard", object{"reason": " "}).invalid("reason")
+	require.Contains(t, d.get("", "/metrics").text(), `ringback_inbound_kept_messages{connector="mailbox"} 2`)
+
+	first := as("POST", "/v1/inbound/m1/discard", object{"reason": " It is forged "}, "k").want(200)
+	require.Equal(t, []any{"adm", "It is forged", nil, nil}, []any{first.at("discarded_by"), first.at("discard_reason"), first.at("body"), first.at("shown")})
+	require.Equal(t, first.text(), as("POST", "/v1/inbound/m1/discard", object{"reason": " It is forged "}, "k").want(200).text())
+	d.clock.move(time.Hour)
+	require.Equal(t, first.json(), as("POST", "/v1/inbound/m1/discard", object{"reason": "Other words"}).want(200).json(), "who was first has said why")
+	require.Equal(t, first.json(), as("GET", "/v1/inbound/m1", nil).want(200).json())
+	require.Equal(t, object{"ok": false, "reason": "it was discarded"}, as("POST", "/v1/inbound/m1/replay", nil).want(200).json())
+	require.Empty(t, mailbox.replayed)
+	require.Contains(t, d.get("", "/metrics").text(), `ringback_inbound_kept_messages{connector="mailbox"} 1`)
+	require.Len(t, as("GET", "/v1/inbound?waiting=true", nil).items(), 5)
+
+	require.Equal(t, true, as("POST", "/v1/inbound/m3/replay", nil).at("ok"))
+	as("POST", "/v1/inbound/m3/discard", object{"reason": "too late"}).refused(409, "closed", "")
+}
+
 func TestR09_ConnectorsTellThatATagIsMissing(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -145,6 +145,8 @@ type Ledgers interface {
 	Message(ctx context.Context, id string) (book.Message, error)
 	// Replayed notes that a message was tried again: understood, unless a reason says why not.
 	Replayed(ctx context.Context, id string, at callback.Instant, reason string) error
+	// Discard declines a message that waits; one that does not stays as it is.
+	Discard(ctx context.Context, id string, d book.Discard) error
 	Waiting(ctx context.Context) (map[string]int64, error)
 
 	// Declare writes an outage down; the same id again is the one that is there.

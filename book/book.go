@@ -510,6 +510,15 @@ type Message struct {
 	// Tries since it was kept; ReplayedAt is when it was understood after all.
 	Tries      int
 	ReplayedAt callback.Instant
+	// Discarded is who declined it, when and why; nil: nobody has. Its body is gone then.
+	Discarded *Discard
+}
+
+// Discard is that a person declined a kept message.
+type Discard struct {
+	At     callback.Instant
+	By     string
+	Reason string
 }
 
 // DeliveryState is what became of bringing one event to one destination.

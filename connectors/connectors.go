@@ -147,6 +147,21 @@ type Replayer interface {
 	Replay(ctx context.Context, m Message) error
 }
 
+// Shower shows what was kept to a person, who is to look at it before they vouch for it
+// or decline it. It fetches nothing and changes nothing.
+type Shower interface {
+	// Show fails where the message is nothing that can be read.
+	Show(m Message) (Shown, error)
+}
+
+// Shown is a message as a person reads it: plain text, no markup.
+type Shown struct {
+	Sender, Subject string
+	// Verdict is what is known of whether the sender is forged, in words.
+	Verdict string
+	Text    string
+}
+
 // Runner is a connector that has something to do by itself: poll, listen, watch.
 type Runner interface {
 	// Run works until ctx is done. An outage of the other system is no error. Of

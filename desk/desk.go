@@ -126,6 +126,7 @@ var routes = []route{
 	{"POST /policies", (*visit).policiesChecked, isPage},
 	{"GET /outages", (*visit).outagesShown, isPage},
 	{"GET /systems", (*visit).systems, isPage},
+	{"GET /systems/kept/{id}", (*visit).keptMessage, isPage},
 	{"GET /people", (*visit).peopleShown, isPage},
 	{"GET /people/{id}", (*visit).person, isPage},
 	{"GET /audit", (*visit).audit, isPage},

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/net/html"
 
 	"ringback/api"
+	"ringback/book"
 	"ringback/config"
 	"ringback/desk"
 	"ringback/e2e/harness/floor"
@@ -1188,3 +1189,31 @@ func TestR24_TheAccessLogSaysWhoLookedAndWhoWasRefused(t *testing.T) {
 type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// R20: an administrator sees what came before vouching for it, as text and nothing else, and can decline it.
+func TestR20_KeptMailIsSeenBeforeItIsVouchedFor(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.NoError(t, h.Store.Keep(t.Context(), book.Message{
+		ID: "k1", Connector: "servicebench", Reason: "no route takes it", Media: "application/json", Body: []byte(`{"note":"<img src=x onerror=alert(1)>"}`),
+	}))
+	list := h.page("admin1", "/systems")
+	require.Contains(t, list.body, `href="/systems/kept/k1"`)
+	require.NotContains(t, list.body, "/replay", "nobody vouches for what they have not seen")
+	kept := h.page("admin1", "/systems/kept/k1")
+	kept.safe("/systems/kept/k1")
+	kept.wellFormed("/systems/kept/k1")
+	require.Contains(t, kept.body, "  &#34;note&#34;: &#34;&lt;img src=x onerror=alert(1)&gt;&#34;")
+	require.NotContains(t, kept.body, "<img src=x")
+	require.Contains(t, kept.body, `action="/v1/inbound/k1/replay"`)
+	require.Contains(t, kept.body, `action="/v1/inbound/k1/discard"`)
+	require.Equal(t, http.StatusForbidden, h.get("mgr1", "/systems/kept/k1").status)
+	require.Equal(t, http.StatusNotFound, h.get("admin1", "/systems/kept/k9").status)
+
+	require.NoError(t, h.Do(t.Context(), "admin1", http.MethodPost, "/v1/inbound/k1/discard", object{"reason": "Nobody <b>wants</b> it"}, nil))
+	gone := h.page("admin1", "/systems/kept/k1")
+	require.Contains(t, gone.body, "Nobody &lt;b&gt;wants&lt;/b&gt; it")
+	require.NotContains(t, gone.body, "onerror")
+	require.NotContains(t, gone.body, "/replay")
+	require.NotContains(t, h.page("admin1", "/systems").body, "kept/k1")
+}

@@ -102,6 +102,39 @@ func (v *visit) systems() error {
 	return v.show("systems", p)
 }
 
+// keptPage is one message that was not understood, for an administrator to look at
+// before they vouch for it, or decline it.
+type keptPage struct {
+	*Frame
+	Message api.KeptMessage
+}
+
+// Waits tells whether nobody has decided about it yet.
+func (p keptPage) Waits() bool {
+	return p.Message.ReplayedAt.IsZero() && p.Message.DiscardedAt.IsZero()
+}
+
+// Vouch is what to press: a mail is taken as coming from whom it says.
+func (p keptPage) Vouch() string {
+	if s := p.Message.Shown; s != nil && s.Sender != nil {
+		return "I vouch for it: read it again"
+	}
+	return "Read it again"
+}
+
+func (v *visit) keptMessage() error {
+	if err := v.mustAdminister(); err != nil {
+		return err
+	}
+	p := keptPage{Frame: v.Frame}
+	if err := v.get("/v1/inbound/"+url.PathEscape(v.PathValue("id")), nil, &p.Message); err != nil {
+		return err
+	}
+	v.Title, v.Nav = "Not understood", "systems"
+	v.Rules = rulesAbout("R20", "R14")
+	return v.show("kept", p)
+}
+
 // outagesPage are system outages, and what to tell customers (R23).
 type outagesPage struct {
 	*Frame

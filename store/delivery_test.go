@@ -306,6 +306,32 @@ func TestMessagesAreKept(t *testing.T) {
 			last = all[len(all)-1]
 		}
 		require.Equal(t, []string{"m4", "m3", "m1", "m0"}, all)
+
+		declined := book.Discard{At: after(2 * time.Hour), By: "adm", Reason: "forged"}
+		require.NoError(t, s.Discard(t.Context(), "m0", declined))
+		require.NoError(t, s.Discard(t.Context(), "m0", book.Discard{At: after(3 * time.Hour), By: "other", Reason: "late"}))
+		require.NoError(t, s.Discard(t.Context(), "m2", declined))
+		require.NoError(t, s.Replayed(t.Context(), "m0", after(4*time.Hour), ""))
+		require.NoError(t, s.Keep(t.Context(), book.Message{ID: "m0", Connector: "servicebench", Reason: "still no such type", Body: []byte{0, 255, 0}}))
+		m, err = s.Message(t.Context(), "m0")
+		require.NoError(t, err)
+		require.Equal(t, []any{&declined, 0, 0, callback.Instant{}}, []any{m.Discarded, len(m.Body), m.Tries, m.ReplayedAt}, "it stays declined, and empty")
+		require.NoError(t, s.Discard(t.Context(), "m3", declined))
+		require.NoError(t, s.Keep(t.Context(), book.Message{ID: "m3", Connector: "servicebench", Reason: "no phone number", Body: []byte{7}}))
+		m, err = s.Message(t.Context(), "m3")
+		require.NoError(t, err)
+		require.Nil(t, m.Discarded, "another reason is for a person to see")
+		require.Equal(t, []byte{7}, m.Body)
+		m, err = s.Message(t.Context(), "m2")
+		require.NoError(t, err)
+		require.Nil(t, m.Discarded, "it was understood before")
+		require.Len(t, m.Body, 3)
+		waiting, err = s.Waiting(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, map[string]int64{"servicebench": 3, "mailbox": 1}, waiting)
+		page, err := s.Messages(t.Context(), "servicebench", true, 9, "")
+		require.NoError(t, err)
+		require.Len(t, page, 3)
 	})
 }
 

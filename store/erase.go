@@ -458,13 +458,13 @@ func (x *erasure) messages() error {
 		return nil
 	}
 	var about []string
-	err := each(x.tx.Raw(`SELECT id, connector, body FROM inbound_messages`), func(rows *sql.Rows) error {
-		var id, connector string
+	err := each(x.tx.Raw(`SELECT id, connector, body, discard_reason FROM inbound_messages`), func(rows *sql.Rows) error {
+		var id, connector, why string
 		var body []byte
-		if err := rows.Scan(&id, &connector, &body); err != nil {
+		if err := rows.Scan(&id, &connector, &body, &why); err != nil {
 			return err
 		}
-		if x.marks.in(connector, body) {
+		if x.marks.in(connector, body) || x.marks.in(connector, []byte(why)) {
 			about = append(about, id)
 		}
 		return nil
@@ -472,8 +472,9 @@ func (x *erasure) messages() error {
 	if err != nil || len(about) == 0 {
 		return err
 	}
-	return x.tx.Exec(`UPDATE inbound_messages SET body = ?, reason = ?, replayed_at = COALESCE(replayed_at, ?) WHERE id IN ?`,
-		[]byte{}, struck, instant{x.At}, about).Error
+	return x.tx.Exec(`UPDATE inbound_messages SET body = ?, reason = ?, replayed_at = COALESCE(replayed_at, ?),
+		discard_reason = CASE WHEN discard_reason = '' THEN '' ELSE ? END WHERE id IN ?`,
+		[]byte{}, struck, instant{x.At}, struck, about).Error
 }
 
 // marks are by what a customer, or a ticket of theirs, is known elsewhere.

@@ -178,6 +178,8 @@ func TestR26_AnErasureLeavesNothingOfTheCustomer(t *testing.T) {
 		} {
 			require.NoError(t, s.Keep(t.Context(), book.Message{ID: id, Connector: "servicebench", Reason: "not understood", Media: "text/plain", Body: []byte(body)}))
 		}
+		require.NoError(t, s.Keep(t.Context(), book.Message{ID: "declined", Connector: "servicebench", Reason: "not understood", Body: []byte("x")}))
+		require.NoError(t, s.Discard(t.Context(), "declined", book.Discard{At: noon, By: "adm", Reason: "She is Markmail@example.com"}))
 		_, err = s.DB().ExecContext(t.Context(), `INSERT INTO open_sources (policy, source_system, source_ref, callback_id) VALUES ('p', 's', 'marked', '`+l.ID+`')`)
 		require.NoError(t, err) // as after a restore
 		require.Equal(t, []string{"connector_memory", "errands", "inbound_messages", "intakes", "open_sources", "search", "texts"},
@@ -238,6 +240,9 @@ func TestR26_AnErasureLeavesNothingOfTheCustomer(t *testing.T) {
 		again2, err := s.Message(t.Context(), "mail")
 		require.NoError(t, err)
 		require.Equal(t, m, again2, "and neither comes back nor waits again")
+		m, err = s.Message(t.Context(), "declined")
+		require.NoError(t, err)
+		require.Equal(t, &book.Discard{At: noon, By: "adm", Reason: "erased"}, m.Discarded, "why it was declined is words about somebody too")
 		m, err = s.Message(t.Context(), "other")
 		require.NoError(t, err)
 		require.NotEmpty(t, m.Body)

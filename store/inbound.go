@@ -20,15 +20,23 @@ type messageRow struct {
 	Body       []byte
 	Tries      int
 	ReplayedAt instant
+
+	DiscardedAt   instant
+	DiscardedBy   string
+	DiscardReason string
 }
 
 func (messageRow) TableName() string { return "inbound_messages" }
 
 func (r *messageRow) message() book.Message {
-	return book.Message{
+	m := book.Message{
 		ID: r.ID, Connector: r.Connector, Received: r.ReceivedAt.Instant, Reason: r.Reason, Media: r.Media, Body: r.Body,
 		Tries: r.Tries, ReplayedAt: r.ReplayedAt.Instant,
 	}
+	if !r.DiscardedAt.IsZero() {
+		m.Discarded = &book.Discard{At: r.DiscardedAt.Instant, By: r.DiscardedBy, Reason: r.DiscardReason}
+	}
+	return m
 }
 
 // seenFor is how long a message that was understood does not wait again for the same reason.
@@ -38,6 +46,7 @@ const seenFor = callback.Duration(24 * time.Hour)
 // without an instant it is received now; of a message that is there already only
 // the reason is renewed. If it was understood meanwhile it waits again, unless it
 // comes with the same reason within a day: what a person has seen is not said at once again.
+// One that was discarded waits again, as it came now, only for another reason.
 // One that was emptied by an erasure stays so (R26).
 func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	if m.ID == "" {
@@ -53,7 +62,10 @@ func (s *Store) Keep(ctx context.Context, m book.Message) error {
 		return tx.Exec(`INSERT INTO inbound_messages (id, connector, received_at, reason, media, body, tries)
 			VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason,
 				replayed_at = CASE WHEN inbound_messages.reason <> excluded.reason OR inbound_messages.replayed_at < ? THEN NULL
-					ELSE inbound_messages.replayed_at END
+					ELSE inbound_messages.replayed_at END,
+				body = CASE WHEN inbound_messages.reason <> excluded.reason AND inbound_messages.discarded_at IS NOT NULL THEN excluded.body
+					ELSE inbound_messages.body END,
+				discarded_at = CASE WHEN inbound_messages.reason <> excluded.reason THEN NULL ELSE inbound_messages.discarded_at END
 				WHERE inbound_messages.reason <> ?`,
 			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body, instant{s.now().Plus(-seenFor)}, struck).Error
 	})
@@ -63,24 +75,26 @@ func (s *Store) Keep(ctx context.Context, m book.Message) error {
 func (s *Store) Message(ctx context.Context, id string) (book.Message, error) {
 	var row messageRow
 	err := s.read(ctx, "read a kept message", func(db *gorm.DB) error {
-		return one(db.Raw(`SELECT id, connector, received_at, reason, media, body, tries, replayed_at FROM inbound_messages WHERE id = ?`, id),
-			&row.ID, &row.Connector, &row.ReceivedAt, &row.Reason, &row.Media, &row.Body, &row.Tries, &row.ReplayedAt)
+		return one(db.Raw(`SELECT id, connector, received_at, reason, media, body, tries, replayed_at, discarded_at, discarded_by, discard_reason
+			FROM inbound_messages WHERE id = ?`, id),
+			&row.ID, &row.Connector, &row.ReceivedAt, &row.Reason, &row.Media, &row.Body, &row.Tries, &row.ReplayedAt,
+			&row.DiscardedAt, &row.DiscardedBy, &row.DiscardReason)
 	})
 	return row.message(), err
 }
 
 // Messages returns at most limit of those that were kept, without their bodies,
 // the newest first, after the one that is given ("": from the newest on).
-// Waiting narrows to those that were not understood yet.
+// Waiting narrows to those that were neither understood nor discarded yet.
 func (s *Store) Messages(ctx context.Context, connector string, waiting bool, limit int, after string) ([]book.Message, error) {
 	var rows []messageRow
 	err := s.read(ctx, "list kept messages", func(db *gorm.DB) error {
-		list := db.Select("id, connector, received_at, reason, media, tries, replayed_at")
+		list := db.Select("id, connector, received_at, reason, media, tries, replayed_at, discarded_at, discarded_by, discard_reason")
 		if connector != "" {
 			list = list.Where("connector = ?", connector)
 		}
 		if waiting {
-			list = list.Where("replayed_at IS NULL")
+			list = list.Where("replayed_at IS NULL AND discarded_at IS NULL")
 		}
 		if after != "" {
 			list = list.Where("(received_at, id) < (SELECT received_at, id FROM inbound_messages WHERE id = ?)", after)
@@ -103,15 +117,25 @@ func (s *Store) Replayed(ctx context.Context, id string, at callback.Instant, re
 	}
 	return s.writeOne(ctx, "note a replay", func(tx *gorm.DB) error {
 		return tx.Exec(`UPDATE inbound_messages SET tries = tries + 1, replayed_at = ?, reason = CASE WHEN ? = '' THEN reason ELSE ? END
-			WHERE id = ?`, understood, reason, reason, id).Error
+			WHERE id = ? AND discarded_at IS NULL`, understood, reason, reason, id).Error
 	})
 }
 
-// Waiting counts the kept messages that were not understood yet, by connector.
+// Discard declines a message that waits: who, when and why is kept, and its body is
+// emptied. One that was understood, or discarded before, stays as it is.
+func (s *Store) Discard(ctx context.Context, id string, d book.Discard) error {
+	return s.writeOne(ctx, "discard a message", func(tx *gorm.DB) error {
+		return tx.Exec(`UPDATE inbound_messages SET discarded_at = ?, discarded_by = ?, discard_reason = ?, body = ?
+			WHERE id = ? AND replayed_at IS NULL AND discarded_at IS NULL`, instant{d.At}, d.By, d.Reason, []byte{}, id).Error
+	})
+}
+
+// Waiting counts the kept messages that were neither understood nor discarded yet,
+// by connector.
 func (s *Store) Waiting(ctx context.Context) (map[string]int64, error) {
 	waiting := map[string]int64{}
 	err := s.read(ctx, "count kept messages", func(db *gorm.DB) error {
-		return eachOf(db.Raw(`SELECT connector, COUNT(*) FROM inbound_messages WHERE replayed_at IS NULL GROUP BY connector`),
+		return eachOf(db.Raw(`SELECT connector, COUNT(*) FROM inbound_messages WHERE replayed_at IS NULL AND discarded_at IS NULL GROUP BY connector`),
 			func(connector string, n int64) { waiting[connector] = n })
 	})
 	return waiting, err

@@ -129,6 +129,38 @@ func (c *Connector) Replay(ctx context.Context, m connectors.Message) error {
 	return err
 }
 
+// Show implements connectors.Shower: the text alone, as a case would have it.
+func (c *Connector) Show(m connectors.Message) (connectors.Shown, error) {
+	l, err := open(m.Body, int64(len(m.Body)) >= c.config.MaxSize)
+	if err != nil {
+		return connectors.Shown{}, err
+	}
+	sender := l.From.Address
+	if l.From.Name != "" {
+		sender = l.From.Name + " <" + l.From.Address + ">"
+	}
+	text := l.Text
+	if enclosed := l.enclosed(); enclosed != "" {
+		text = strings.TrimSpace(text + "\n\n" + enclosed)
+	}
+	return connectors.Shown{Sender: plain.Line(sender, maxReason), Subject: l.Subject, Verdict: c.verdictOf(l), Text: text}, nil
+}
+
+// verdictOf is what our mail server found out about the sender, in words.
+func (c *Connector) verdictOf(l *letter) string {
+	if c.config.AuthservID == "" {
+		return "DMARC is not looked at here: nobody checked whether the sender is forged"
+	}
+	switch judge(l.Results, c.config.AuthservID) {
+	case authentic:
+		return "DMARC does not fail: the sender's domain vouches for it, or says nothing"
+	case forged:
+		return "DMARC fails: the sender may be forged"
+	case unchecked:
+	}
+	return "our mail server did not check DMARC, or could not: the sender may be forged"
+}
+
 // take does what a message asks for. An *unfit error says why it waits for a
 // person; any other: try again. vouched: a person has looked at it.
 func (c *Connector) take(ctx context.Context, raw []byte, cut, vouched bool) (result, error) {

@@ -568,3 +568,32 @@ var (
 	_ connectors.Runner    = (*Connector)(nil)
 	_ connectors.Checker   = (*Connector)(nil)
 )
+
+// R20: what a person looks at before they vouch for a sender.
+func TestR20_KeptMailIsShownAsText(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	raw := "From: The Chair <Chair@Bank.example>\r\nSubject: =?utf-8?q?Ur=E2=80=AEgent?=\r\nMessage-ID: <m1@bank.example>\r\n" +
+		"Authentication-Results: mx.desk.example; dmarc=fail header.from=bank.example\r\nContent-Type: text/html\r\n\r\n" +
+		"<p>Pay <b>now</b></p><img src='https://evil.example/x'><script>alert(1)</script>\r\n"
+	shown, err := o.c.Show(connectors.Message{Body: []byte(raw)})
+	require.NoError(t, err)
+	require.Equal(t, connectors.Shown{
+		Sender: "The Chair <chair@bank.example>", Subject: "Urgent", Verdict: "DMARC fails: the sender may be forged", Text: "Pay now",
+	}, shown)
+	for _, c := range []struct{ from, to, want string }{
+		{"dmarc=fail", "dmarc=pass", "vouches"}, {"mx.desk.example;", "other.example;", "did not check"},
+	} {
+		shown, err := o.c.Show(connectors.Message{Body: []byte(strings.Replace(raw, c.from, c.to, 1))})
+		require.NoError(t, err)
+		require.Contains(t, shown.Verdict, c.want)
+	}
+	_, err = o.c.Show(connectors.Message{Body: []byte("\xff")})
+	require.Error(t, err)
+	require.Empty(t, o.desk.All(), "to look at it makes no case")
+
+	blind := openOffice(t, func(c *Config) { c.AuthservID = "" })
+	shown, err = blind.c.Show(connectors.Message{Body: []byte(raw)})
+	require.NoError(t, err)
+	require.Contains(t, shown.Verdict, "not looked at")
+}

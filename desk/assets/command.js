@@ -176,7 +176,7 @@ export const missing = (form) => {
 const done = {
   create: "Promised.", claim: "Claimed: it is yours.", start: "In progress.", attempt: "The call is recorded.", note: "Saved.", escalate: "Escalated.",
   reassign: "Reassigned.", release: "Back in its queue.", hold: "The clock stands still.", resume: "The clock goes on.",
-  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", waive: "Written down.", erase: "The customer is erased.", retry: "It is tried again.", understand: "Read again.", "declare-outage": "Declared: everybody is told.", "end-outage": "Over: everything goes on.", "customer-called": "Recorded.",
+  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", waive: "Written down.", erase: "The customer is erased.", retry: "It is tried again.", understand: "Read again.", discard: "Discarded.", "declare-outage": "Declared: everybody is told.", "end-outage": "Over: everything goes on.", "customer-called": "Recorded.",
 };
 
 const submit = async (form, submitter) => {

@@ -168,7 +168,7 @@ func (h *house) trouble(ids map[string]string) {
 	}
 	require.NoError(h.tb, h.Owe(ctx, ids["held"], "oneview", "no_identity"))
 	require.NoError(h.tb, h.Owe(ctx, ids["reached"], "oneview", "unavailable"))
-	require.NoError(h.tb, h.Store.Keep(ctx, book.Message{Connector: "freshdesk", Reason: "expected the ticket's number", Media: "application/json", Body: []byte("{}")}))
+	require.NoError(h.tb, h.Store.Keep(ctx, book.Message{ID: "kept1", Connector: "freshdesk", Reason: "expected the ticket's number", Media: "application/json", Body: []byte("{}")}))
 	over := book.Outage{ID: uuid.Must(uuid.NewV7()).String(), Source: "zohodesk", Words: "Zoho is slow", DeclaredBy: "mgr2", DeclaredAt: now.Plus(-callback.Duration(95 * time.Minute))}
 	_, err := h.Store.Declare(ctx, over)
 	require.NoError(h.tb, err)

@@ -44,6 +44,8 @@ var visits = []visit{
 	{as: "mgr1", path: "/policies", opened: "#editor button[type=submit]", shows: "#preview", posted: true},
 	{as: "mgr1", path: "/systems"},
 	{as: "admin1", path: "/systems"},
+	{as: "admin1", path: "/systems/kept/kept1"},
+	{as: "admin1", path: "/systems/kept/kept1", opened: "[data-dialog=discard]"},
 	{as: "mgr1", path: "/outages"},
 	{as: "sup1", path: "/outages"},
 	{as: "aud1", path: "/audit"},

@@ -140,6 +140,9 @@ CREATE TABLE inbound_messages (
     body bytea NOT NULL,
     tries integer NOT NULL,
     replayed_at timestamp(3) with time zone,
+    discarded_at timestamp(3) with time zone,
+    discarded_by text NOT NULL DEFAULT ''::text,
+    discard_reason text NOT NULL DEFAULT ''::text,
     CONSTRAINT inbound_messages_pkey PRIMARY KEY (id)
 );
 CREATE INDEX inbound_messages_received ON public.inbound_messages USING btree (received_at, id);

@@ -128,7 +128,7 @@ CREATE TABLE inbound_messages (
     body        blob NOT NULL,
     tries       integer NOT NULL,
     replayed_at text
-) STRICT;
+, discarded_at text, discarded_by text NOT NULL DEFAULT '', discard_reason text NOT NULL DEFAULT '') STRICT;
 CREATE INDEX inbound_messages_received ON inbound_messages (received_at, id);
 CREATE INDEX inbound_messages_waiting ON inbound_messages (received_at, id) WHERE replayed_at IS NULL;
 CREATE TABLE intakes (
