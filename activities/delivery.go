@@ -174,6 +174,9 @@ func (d *Delivery) Redeliver(ctx context.Context, in contract.Delivery) error {
 	if err != nil {
 		return err
 	}
+	if delivery.Intake.Erased != nil {
+		return nil // there is nothing left to bring
+	}
 	delivery.Again = true
 	return d.try(ctx, in, delivery)
 }
@@ -207,8 +210,17 @@ func beating(ctx context.Context, progress ...func() any) (stop func()) {
 
 // try delivers one event and notes what came of it. A delivery that has begun is
 // not broken off: whether it arrived would not be known.
+//
+// Once its customer is erased, no system is told anything any more: what a ticket or
+// a task is known by is gone with the rest (R26). The ledger says that it was given up.
 func (d *Delivery) try(ctx context.Context, in contract.Delivery, delivery connectors.Delivery) error {
 	began := d.Now()
+	if delivery.Intake.Erased != nil {
+		return d.note(ctx, book.Delivery{
+			OperationID: delivery.OperationID, Destination: d.Connector.Name(), CallbackID: in.CallbackID, Seq: delivery.Event.Seq,
+			Type: delivery.Event.Fact.Type(), State: book.DeliveryWaived, TriedAt: callback.At(began), SettledAt: callback.At(began),
+		})
+	}
 	trying, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverWithin)
 	err := d.Connector.Deliver(trying, delivery)
 	cancel()

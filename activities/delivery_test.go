@@ -38,6 +38,7 @@ type floor struct {
 	ledger  map[string]book.Delivery
 	reads   int
 	away    error
+	erased  *book.Erasure
 }
 
 func newFloor() *floor {
@@ -79,7 +80,7 @@ func (f *floor) Callback(context.Context, string) (book.View, error) {
 		events = events[:f.shown]
 	}
 	state, err := callback.Fold(nil, events)
-	return book.View{State: state, Intake: book.Intake{CallbackID: "c1", PolicyHash: "h1", Customer: book.Customer{Name: "Asha Rao"}}}, errors.Join(err, f.away)
+	return book.View{State: state, Intake: book.Intake{CallbackID: "c1", PolicyHash: "h1", Customer: book.Customer{Name: "Asha Rao"}, Erased: f.erased}}, errors.Join(err, f.away)
 }
 
 func (f *floor) Timeline(context.Context, string) ([]book.Entry, error) {
@@ -448,5 +449,21 @@ func TestR13_OverRealHTTP(t *testing.T) {
 	require.Len(t, taken, 2)
 	for path, n := range taken {
 		require.Equal(t, 1, n, path)
+	}
+}
+
+func TestR26_NothingIsBroughtAnywhereOnceTheCustomerIsErased(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.does("sup1", callback.Claim{})
+	require.NoError(t, b.deliver(contract.Delivery{Events: []int64{2}}))
+	require.Len(t, b.taker.got, 1)
+	b.erased = &book.Erasure{By: "admin1", At: noon, After: 4}
+	require.NoError(t, b.deliver(contract.Delivery{Events: []int64{3, 4}}))
+	_, err := b.ExecuteActivity(b.delivery.Redeliver, contract.Delivery{CallbackID: "c1", Destination: "freshdesk", Events: []int64{2}})
+	require.NoError(t, err)
+	require.Len(t, b.taker.got, 1, "neither what was on its way nor what is asked for again")
+	for seq, state := range map[int64]book.DeliveryState{2: book.DeliveryDelivered, 3: book.DeliveryWaived, 4: book.DeliveryWaived} {
+		require.Equal(t, state, b.ledger[book.OperationID("c1", "freshdesk", seq)].State)
 	}
 }

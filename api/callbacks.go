@@ -101,8 +101,8 @@ func (a *API) get(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ifNoneMatch(r.Request, v.State.Version) {
-		return &answer{status: http.StatusNotModified, etag: etag(v.State.Version)}, nil
+	if ifNoneMatch(r.Request, v.Version()) {
+		return &answer{status: http.StatusNotModified, etag: etag(v.Version())}, nil
 	}
 	p, err := a.policyOf(ctx, v.Intake)
 	if err != nil {

@@ -293,7 +293,7 @@ func (a *API) before(r *request, w *work, e *errand) error {
 	if r.op.conditional {
 		var have int64
 		if w.view != nil {
-			have = w.view.State.Version
+			have = w.view.Version()
 		}
 		var err error
 		if e.ifVersion, err = ifMatch(r.Request, have); err != nil {
@@ -302,7 +302,7 @@ func (a *API) before(r *request, w *work, e *errand) error {
 	}
 	// A system's command has no outcome to give again: none is ever accepted.
 	if w.view != nil && (w.local || e.Key == "" || e.late != nil || e.who.Staff == nil) && !e.taken {
-		have := w.view.State.Version
+		have := w.view.Version()
 		if e.ifVersion != 0 && (e.ifVersion < have || (w.local || e.late != nil) && e.ifVersion != have) {
 			return stale()
 		}
@@ -462,7 +462,7 @@ func (a *API) gone(ctx context.Context, w *work, e *errand) error {
 	switch {
 	case v == nil:
 		return notFound()
-	case e.ifVersion != 0 && e.ifVersion != v.State.Version:
+	case e.ifVersion != 0 && e.ifVersion != v.Version():
 		return stale()
 	}
 	state := v.State

@@ -505,6 +505,10 @@ func (b *flakyBook) UseKey(ctx context.Context, id string, now, unlessAfter call
 	return b.Book.UseKey(ctx, id, now, unlessAfter)
 }
 
+func (b *flakyBook) RenewPresence(ctx context.Context, id string, now callback.Instant) (book.Presence, error) {
+	return through(b, "renew presence", func() (book.Presence, error) { return b.Book.RenewPresence(ctx, id, now) })
+}
+
 func (b *flakyBook) SetPresence(ctx context.Context, id string, s book.PresenceState, now callback.Instant) (book.Presence, error) {
 	return through(b, "set presence", func() (book.Presence, error) { return b.Book.SetPresence(ctx, id, s, now) })
 }

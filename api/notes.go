@@ -35,8 +35,12 @@ func (a *API) noteOperations() []*operation {
 				c, err := a.makeNote(ctx, r, e, b)
 				return orderOf(a, c), err
 			}, err
-		}, func(e *errand, _ book.View) (*answer, error) {
-			body, err := encode(noteOf(e.texts[0]))
+		}, func(e *errand, v book.View) (*answer, error) {
+			given := noteOf(e.texts[0])
+			if v.Intake.Erased != nil {
+				given.Body = nil // and what is kept for a repeat has none
+			}
+			body, err := encode(given)
 			return &answer{status: http.StatusCreated, location: callbackPath(r.callbackID) + "/notes", body: body}, err
 		})
 	}

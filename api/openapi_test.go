@@ -29,11 +29,12 @@ var contractRoutes = []string{
 	"GET /openapi.json", "GET /docs", "GET /healthz", "GET /readyz", "GET /metrics",
 }
 
-// deskRoutes are what the web desk needs beside it.
+// deskRoutes are what the web desk needs beside it, and R26.
 var deskRoutes = []string{
 	"GET /v1/counts", "GET /v1/callbacks/{id}/deadline", "GET /v1/me/views", "PUT /v1/me/views", "DELETE /v1/me/views",
 	"GET /v1/reports", "GET /v1/promises",
 	"GET /v1/policies/draft", "PUT /v1/policies/draft",
+	"POST /v1/callbacks/{id}/erase",
 }
 
 func TestTheDescriptionIsTheContract(t *testing.T) {

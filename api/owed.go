@@ -121,7 +121,7 @@ func (a *API) owedOperations() []*operation {
 				"there once more, under the same operation. A manager or above, or an administrator.",
 			body: nothing{}, bodyOptional: true,
 			answers:  []reply{{http.StatusAccepted, "it will be tried; as it was", Delivery{}, ""}},
-			refusals: []callback.Code{callback.CodeInvalid},
+			refusals: []callback.Code{callback.CodeInvalid, callback.CodeClosed},
 			serve:    a.retry,
 		},
 	}
@@ -197,6 +197,9 @@ func (a *API) retry(ctx context.Context, r *request) (*answer, error) {
 	}
 	if err == nil {
 		err = a.mayOversee(r.who, "")
+	}
+	if err == nil {
+		err = a.notErased(ctx, d.CallbackID)
 	}
 	if err != nil {
 		return nil, err

@@ -67,7 +67,8 @@ type Staff struct {
 const meID = "me"
 
 type presenceBody struct {
-	State string `json:"state" enum:"available,busy,away,offline"`
+	State string `json:"state,omitempty" enum:"available,busy,away,offline"`
+	Renew bool   `json:"renew,omitempty" doc:"instead of a state: what was said holds on, whatever that is; what has lapsed stays so"`
 }
 
 func (a *API) peopleOperations() []*operation {
@@ -85,7 +86,8 @@ func (a *API) peopleOperations() []*operation {
 		},
 		{
 			method: http.MethodPut, path: "/v1/me/presence", id: "presence", tag: "people", access: accessPresence, summary: "Say whether you are free",
-			doc:     "Lapses to `offline` 15 minutes after the last renewal.",
+			doc: "Lapses to `offline` 15 minutes after the last renewal. The same state again renews it; `renew` does so without saying which, " +
+				"for a page that cannot know whether another one has said something else since.",
 			body:    presenceBody{},
 			answers: []reply{{http.StatusOK, "what was said", Presence{}, ""}},
 			serve:   a.setPresence,
@@ -203,6 +205,16 @@ func (a *API) setPresence(ctx context.Context, r *request) (*answer, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if b.Renew == (b.State != "") {
+		return nil, callback.Invalid("state", "expected a state, or renew and no state")
+	}
+	if b.Renew {
+		p, err := a.book.RenewPresence(ctx, r.who.ID, a.instant())
+		if err != nil {
+			return nil, err
+		}
+		return ok(presenceOf(p))
 	}
 	p, err := a.book.SetPresence(ctx, r.who.ID, book.PresenceState(b.State), a.instant())
 	if err != nil {

@@ -36,6 +36,10 @@ type Originals interface {
 	Intake(ctx context.Context, callbackID string) (book.Intake, error)
 	// SameCustomer returns the open callbacks of the same customer.
 	SameCustomer(ctx context.Context, c book.Customer, except string) (callbackIDs []string, err error)
+	// Erase empties all that is personal of a callback's customer, and notes it, in
+	// one transaction. *book.NotErasableError: not yet; book.ErrRepeated: the errand
+	// that is written with it has an answer already.
+	Erase(ctx context.Context, e book.Erase) (book.Erased, error)
 }
 
 // Errands are commands on their way (see book.Errand).
@@ -102,6 +106,7 @@ type People interface {
 	EditPerson(ctx context.Context, id string, edit func(book.Roster) (book.Person, error), conclude func(book.Person) (*book.Errand, error)) (book.Person, error)
 	MakeBusy(ctx context.Context, staffID string, now callback.Instant) error
 	SetPresence(ctx context.Context, staffID string, s book.PresenceState, now callback.Instant) (book.Presence, error)
+	RenewPresence(ctx context.Context, staffID string, now callback.Instant) (book.Presence, error)
 	Presences(ctx context.Context, now callback.Instant) ([]book.Presence, error)
 	// Reserve holds one free person of a tier and queue, other than who asks, for a
 	// live transfer. The same id again is the same reservation. book.ErrNoneAvailable: nobody is free.

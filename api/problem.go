@@ -72,7 +72,7 @@ type Problem struct {
 	Code     string       `json:"code" doc:"which refusal it is, for programs" example:"already_claimed"`
 	Rule     *string      `json:"rule" doc:"the rule of the floor that refused; null where none speaks of it" example:"R04"`
 	Errors   []FieldError `json:"errors" doc:"what is wrong with the request, member by member (code invalid)"`
-	Existing *string      `json:"existing" doc:"the open callback that this one would repeat (code duplicate)"`
+	Existing *string      `json:"existing" doc:"the open callback that this one would repeat (code duplicate), or the one for which an erasure has to wait"`
 	Holder   *string      `json:"holder" doc:"who has the callback (code already_claimed)"`
 }
 

@@ -134,7 +134,7 @@ func (a *API) routes(registry *prometheus.Registry) {
 		a.callbackOperations(), a.commandOperations(), a.noteOperations(), a.timelineOperations(), a.historyOperations(),
 		a.availabilityOperations(), a.peopleOperations(), a.staffOperations(), a.keyOperations(), a.policyOperations(), a.statsOperations(), a.streamOperations(),
 		a.countOperations(), a.deadlineOperations(), a.listViewOperations(), a.reportOperations(), a.draftOperations(),
-		a.owedOperations(), a.connectorOperations(), a.inboundOperations(), a.outageOperations(),
+		a.owedOperations(), a.eraseOperations(), a.connectorOperations(), a.inboundOperations(), a.outageOperations(),
 		a.healthOperations(), a.docsOperations(),
 	} {
 		for _, op := range group {

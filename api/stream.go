@@ -34,8 +34,10 @@ func (a *API) streamOperations() []*operation {
 		doc: "Server-Sent Events: `event: callback` with the callback, without anything personal, once for each change that passes the filters. " +
 			"A comment every 15 s keeps the connection. `Last-Event-ID` resumes where a reader was, in commit order; " +
 			"`event: reset` says that this cannot be done: read the lists again and go on from here. " +
+			"The answer's own `Last-Event-ID` is where the stream begins; HEAD asks for that alone. " +
 			"Whoever asks for `outages` is told at first, and whenever that changes, which outages go on: `event: outages`, `{\"active\": [their ids]}`.",
 		query: append(filterParams(),
+			choiceParam("heartbeats", "true: the heartbeat is an event too, `event: heartbeat`: the script of a page sees no comment", "true", "false"),
 			choiceParam("outages", "true: tell of outages too (R23)", "true", "false"),
 			param("last_event_id", "as Last-Event-ID, for a browser that begins a new stream where an old one ended; the header goes before it")),
 		answers: []reply{{http.StatusOK, "the stream", "", "text/event-stream"}},
@@ -46,7 +48,7 @@ func (a *API) streamOperations() []*operation {
 func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	q := r.query()
 	filter := a.filter(q)
-	last, outages := q.one("last_event_id"), q.flag("outages")
+	last, outages, heartbeats := q.one("last_event_id"), q.flag("outages"), q.flag("heartbeats")
 	if header := r.Header.Get("Last-Event-ID"); header != "" {
 		last = header // of the browser's own reconnecting, which repeats the address it began with
 	}
@@ -60,6 +62,7 @@ func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	defer cancel()
 	s := &stream{api: a, filter: filter, out: http.NewResponseController(r.write), w: r.write, still: func() error { return a.still(r) }}
 	s.outages = outages != nil && *outages
+	s.beats = heartbeats != nil && *heartbeats
 	if err := a.hub.join(joining, &s.subscription, a.limits.Streams); err != nil {
 		return nil, err
 	}
@@ -74,6 +77,7 @@ func (a *API) stream(ctx context.Context, r *request) (*answer, error) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // proxies would hold events back
+	h.Set("Last-Event-ID", strconv.FormatInt(from, 10))
 	r.write.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		// How a stream ends is its reader's business.
@@ -93,6 +97,8 @@ type stream struct {
 	out    *http.ResponseController
 	// still says whether the reader may still read.
 	still func() error
+	// beats: the heartbeat is an event too, for a reader that sees no comment.
+	beats bool
 	// at is the change up to which the reader has been told; said is the id it knows.
 	at, said int64
 }
@@ -156,7 +162,7 @@ func (s *stream) run(ctx context.Context, from int64, resumes bool) error {
 			if err = s.still(); err != nil {
 				return err
 			}
-			err = s.write(": heartbeat\n" + s.id() + "\n")
+			err = s.write(": heartbeat\n" + s.id() + s.beat() + "\n")
 		case <-s.lost:
 			err = errStreamLost
 		case c := <-s.changes:
@@ -179,6 +185,14 @@ func (s *stream) id() string {
 	}
 	s.said = s.at
 	return "id: " + strconv.FormatInt(s.at, 10) + "\n"
+}
+
+// beat is the heartbeat as an event. Who did not ask for it is told of changes only.
+func (s *stream) beat() string {
+	if !s.beats {
+		return ""
+	}
+	return "event: heartbeat\ndata: {}\n"
 }
 
 func (s *stream) reset() error {

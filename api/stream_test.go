@@ -193,6 +193,46 @@ func TestStreamResumesByItsAddress(t *testing.T) {
 	require.Equal(t, "reset", d.listen(server, "sup2", "?last_event_id=abc", "").next().kind)
 }
 
+// The script of a page sees no comment: who asks for it has the heartbeat as an event
+// too, and nobody else has.
+func TestStreamHeartbeatAsAnEvent(t *testing.T) {
+	t.Parallel()
+	for query, kind := range map[string]string{"": "", "?heartbeats=false": "", "?heartbeats=true": "heartbeat"} {
+		d := newDesk(t)
+		l := d.listen(d.serve(), "sup1", query, "")
+		require.Equal(t, "changes from here", l.any().comment)
+		d.ticks <- noon
+		e := l.any()
+		require.Equal(t, "heartbeat", e.comment, "it goes on to be a comment")
+		require.Equal(t, kind, e.kind, query)
+	}
+}
+
+// HEAD tells where a stream would begin: one that goes on from there later has
+// missed nothing.
+func TestStreamTellsWhereItBegins(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	server := d.serve()
+	begins := func() string {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodHead, server.URL+"/v1/stream", nil)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer dev:sup1")
+		response, err := server.Client().Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		return response.Header.Get("Last-Event-ID")
+	}
+	at := begins()
+	require.Equal(t, "0", at, "nothing has happened yet")
+	id := d.create()
+	l := d.listen(server, "sup1", "?last_event_id="+at, "")
+	e := l.next()
+	require.Equal(t, id, e.callback(t)["id"])
+	require.Equal(t, e.id, begins())
+}
+
 func TestStreamResets(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -32,7 +32,8 @@ func (a *API) timelineOperations() []*operation {
 		summary: "What happened, in order", doc: "Who did what, when, and on what authority (R24).",
 		answers: []reply{{http.StatusOK, "the timeline", Timeline{}, ""}},
 		serve: func(ctx context.Context, r *request) (*answer, error) {
-			if _, err := a.read(ctx, r); err != nil {
+			v, err := a.read(ctx, r)
+			if err != nil {
 				return nil, err
 			}
 			entries, err := a.book.Timeline(ctx, r.callbackID)
@@ -43,6 +44,7 @@ func (a *API) timelineOperations() []*operation {
 			for _, e := range entries {
 				given.Items = append(given.Items, entryOf(e))
 			}
+			given.Items = withErasure(given.Items, v.Intake.Erased)
 			return ok(given)
 		},
 	}}

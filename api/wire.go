@@ -141,6 +141,7 @@ func (a *API) impersonal(c *callback.Callback) Callback {
 func (a *API) show(v book.View, p *callback.Policy, who Principal) Callback {
 	in := v.Intake
 	w := a.impersonal(v.State)
+	w.Version, w.UpdatedAt = v.Version(), v.UpdatedAt()
 	w.LOB, w.Reason = null(in.LOB), null(in.Reason)
 	w.Customer = &Customer{
 		null(in.Customer.Ref), null(in.Customer.Name), null(in.Customer.Phone), null(in.Customer.Email), null(in.Customer.TimeZone),

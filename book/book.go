@@ -84,6 +84,8 @@ type Intake struct {
 	RequestedBy  string
 	RequestedAt  callback.Instant
 	ScheduledFor callback.Instant
+	// Erased says that what was personal has been emptied (R26); nil: it has not.
+	Erased *Erasure
 }
 
 // TextKind is what a stored text is.
@@ -159,6 +161,23 @@ type View struct {
 	Intake Intake
 }
 
+// Version is the number of the newest entry on the callback's timeline: of what its
+// history holds, and of an erasure, which is in none.
+func (v *View) Version() int64 {
+	if v.Intake.Erased == nil {
+		return v.State.Version
+	}
+	return v.State.Version + 1
+}
+
+// UpdatedAt is when that entry was made.
+func (v *View) UpdatedAt() callback.Instant {
+	if e := v.Intake.Erased; e != nil && e.At.After(v.State.UpdatedAt.Time) {
+		return e.At
+	}
+	return v.State.UpdatedAt
+}
+
 // Entry is one entry of a timeline, with the text that its text_id names.
 type Entry struct {
 	callback.Event
@@ -177,7 +196,9 @@ type Filter struct {
 	Assignee []string
 	Customer string // customer.ref
 	Source   string // "system" or "system:ref"
-	Tag      string
+	// Erased: also those from which the source was erased, where it is "system:ref".
+	Erased bool `json:",omitempty"`
+	Tag    string
 	// RequestedBy are those who promised it.
 	RequestedBy []string `json:",omitempty"`
 	// Required: the policy's tag is on (R09).

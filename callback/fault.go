@@ -53,7 +53,8 @@ type Fault struct {
 	Detail string `json:"detail"`
 	// Errors point at the members of a request that are wrong (code invalid).
 	Errors []FieldError `json:"errors,omitempty"`
-	// Existing is the id of the open callback that a duplicate repeats (R14).
+	// Existing is the id of the open callback that a duplicate repeats (R14), or of
+	// the one for which an erasure has to wait (R26).
 	Existing string `json:"existing,omitempty"`
 	// Holder is the staff id of whoever has the callback (code already_claimed).
 	Holder string `json:"holder,omitempty"`

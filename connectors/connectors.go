@@ -187,7 +187,8 @@ type Desk interface {
 	// a tagged event by "system:CONNECTOR" follows, whose delivery puts it back (R09).
 	// Told again within a minute it is told once.
 	TagMissing(ctx context.Context, connector, callbackID string) error
-	// Callbacks are those of a source, newest first, closed ones too.
+	// Callbacks are those of a source, newest first, closed ones too, and those whose
+	// customer was erased: of what was asked nothing is left in them.
 	Callbacks(ctx context.Context, system, ref string) ([]book.View, error)
 	// Open calls f for every open callback of a source system.
 	Open(ctx context.Context, system string, f func(book.View) error) error

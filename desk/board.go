@@ -230,6 +230,7 @@ func (v *visit) cards(items []*item) error {
 		}
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.Header().Set("X-Now", v.NowText())
 	send(v.w, v.Request, http.StatusOK, b.Bytes())
 	return nil
 }

@@ -788,6 +788,39 @@ func TestR15TheCustomersPage(t *testing.T) {
 	require.Contains(t, h.page("sup1", "/callbacks/"+plain+"/customer").body, same)
 }
 
+// Every button and number that is there to be dialled dials: My work, the
+// callback's page (twice), and the customer's.
+func TestR08_TheCallButtonDials(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise()
+	h.give("sup1", id, "claim", nil)
+	h.give("sup1", id, "start", nil)
+	for path, links := range map[string]int{"/": 1, "/callbacks/" + id: 2, "/callbacks/" + id + "/customer": 1} {
+		s := h.page("sup1", path)
+		dials := 0
+		s.walk(func(n *html.Node) {
+			href, is := attribute(n, "href")
+			if is && strings.HasPrefix(href, "tel:") {
+				require.Equal(t, "tel:+919876543210", href)
+				dials++
+			}
+		})
+		require.Equal(t, links, dials, path)
+		require.NotContains(t, s.body, "ZgotmplZ", path)
+	}
+}
+
+// A page names a change up to which it shows all, so that its stream goes on from
+// there.
+func TestAPageSaysWhereItsStreamBegins(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.Contains(t, h.page("sup1", "/").body, ` data-feed="0"`)
+	h.promise()
+	require.Eventually(t, func() bool { return strings.Contains(h.page("sup1", "/").body, ` data-feed="1"`) }, time.Minute, 10*time.Millisecond)
+}
+
 // R10: the list of open tags, and the chase.
 func TestR10OpenTags(t *testing.T) {
 	t.Parallel()
@@ -967,6 +1000,40 @@ func TestR23OutagesAreOnEveryPage(t *testing.T) {
 	}
 	require.Contains(t, h.page("mgr1", "/outages").body, `data-command="declare-outage"`)
 	require.NotContains(t, h.page("sup1", "/outages").body, `data-command="declare-outage"`)
+}
+
+// R26: who is erased is nobody any more, on every page; only an administrator
+// erases, and only who is not still to be called.
+func TestR26_AnErasedCustomer(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise(func(b object) {
+		b["customer"] = object{"ref": "crm-9", "name": "Markname", "phone": "+34612345678", "email": "markname@example.com"}
+		b["reason"], b["source"] = "marked reason", object{"system": "freshdesk", "ref": "marked", "url": "https://example.com/marked"}
+	})
+	page := "/callbacks/" + id + "/customer"
+	require.NotContains(t, h.page("sup1", page).body, "Erase this customer")
+	require.Contains(t, h.page("admin1", page).body, "complete or cancel what is open first")
+	for _, command := range []string{"claim", "start"} {
+		h.give("sup1", id, command, nil)
+	}
+	h.give("sup1", id, "attempts", object{"disposition": "reached"})
+	h.give("sup1", id, "complete", object{"resolution_reason": "resolved", "call_summary": "marked summary"})
+	require.Contains(t, h.page("admin1", page).body, `data-dialog="erase"`)
+	require.NotContains(t, h.page("mgr1", page).body, `data-dialog="erase"`)
+	h.move(2 * time.Hour)
+	h.give("admin1", id, "erase", object{"ground": "no_longer_needed"})
+	for _, at := range []string{page, "/callbacks/" + id, "/activities?status=completed", "/activities.csv?status=completed", "/callbacks/" + id + "/promised"} {
+		s := h.page("admin1", at)
+		require.NotContains(t, strings.ToLower(s.body), "mark", at)
+		require.NotContains(t, s.body, "612 34 56 78", at)
+	}
+	s := h.page("admin1", "/callbacks/"+id)
+	require.Contains(t, s.body, "Customer erased")
+	require.Contains(t, s.body, "The customer was erased. It is no longer needed")
+	require.Contains(t, s.body, "<em>Erased</em>")
+	require.NotContains(t, h.page("admin1", page).body, `id="erase"`)
+	require.NotContains(t, h.page("sup1", "/search?q=markname").body, id)
 }
 
 // Whoever looked at what, and whoever was refused it, is in the access log: pages, parts of pages and files.

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"html/template"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ type Frame struct {
 	// Zone is the viewer's, as their browser told last; UTC before it did.
 	Zone *time.Location
 	now  time.Time
+	// Feed is the number of a change up to which the page surely shows all; empty: that
+	// could not be told, and the browser looks again.
+	Feed string
 
 	people map[string]*api.Person
 	staff  []api.Person
@@ -58,6 +62,7 @@ func (v *visit) frame() *Frame {
 // begin asks who looks, who works here, and what kinds of callbacks there are.
 func (v *visit) begin() error {
 	v.Frame = v.frame()
+	v.Feed = v.feed() // before anything that the page shows is read
 	if err := v.get("/v1/me", nil, &v.Me); err != nil {
 		return err
 	}
@@ -75,6 +80,21 @@ func (v *visit) begin() error {
 	}
 	v.Outages = outages.Items
 	return nil
+}
+
+// feed asks where a stream would begin that is opened now. The browser opens its
+// own later, and has it go on from here: what happens between is told then, at no
+// cost to a page during which nothing happens.
+func (v *visit) feed() string {
+	r, err := http.NewRequestWithContext(v.ctx(), http.MethodHead, "/v1/stream", nil)
+	if err != nil {
+		return ""
+	}
+	w, err := v.api.do(r)
+	if err != nil {
+		return "" // too many streams are open, for one
+	}
+	return w.header.Get("Last-Event-ID")
 }
 
 // policies asks what kinds of callbacks there are.

@@ -1,8 +1,10 @@
 package desk
 
 import (
+	"html/template"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -52,6 +54,9 @@ func (c *item) CustomerName() string {
 	return *c.Customer.Name
 }
 
+// Erased tells whether nothing of the customer is left.
+func (c *item) Erased() bool { return c.Customer == nil || c.Customer.Name == nil }
+
 // Phone is the customer's number; empty once erased.
 func (c *item) Phone() string {
 	if c.Customer == nil || c.Customer.Phone == nil {
@@ -69,8 +74,18 @@ func (c *item) PhoneText() string {
 	return phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
 }
 
-// Tel is the address that dials. The API takes nothing but E.164.
-func (c *item) Tel() string { return "tel:" + c.Phone() }
+// Tel is the address that dials. A template takes a scheme such as this one on
+// no word but a template.URL's, so nothing gets into it but what a number is
+// made of: the API takes E.164 only, and what is no digit of that is left out.
+func (c *item) Tel() template.URL {
+	digits := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, c.Phone())
+	return template.URL("tel:+" + digits) //nolint:gosec // made of digits
+}
 
 // Kind is the policy's title.
 func (c *item) Kind() string { return c.PolicyTitle(c.Policy) }

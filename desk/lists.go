@@ -160,6 +160,20 @@ type customerPage struct {
 	ByPhone bool
 }
 
+// groundChoice is a ground for an erasure.
+type groundChoice struct{ Code, Title string }
+
+// grounds are those of Article 17 (1) of the GDPR, as the API has them, for people.
+var grounds = []groundChoice{
+	{"request", "The customer asked for it"},
+	{"no_longer_needed", "It is no longer needed"},
+	{"unlawful", "It should not have been kept"},
+	{"legal_obligation", "The law requires it"},
+}
+
+// Grounds are those that an erasure may have.
+func (p *customerPage) Grounds() []groundChoice { return grounds }
+
 // customer shows the callbacks of the customer of a callback: named by it, so
 // that nothing personal is in an address.
 func (v *visit) customer() error {

@@ -37,7 +37,7 @@ var rulesOfTheFloor = []Rule{
 	{"R23", "During an outage", "Affected callbacks are linked to the outage, their clocks may be held, and when it ends they go on and the customers are told."},
 	{"R24", "Everything can be replayed", "Who did what, when and on what authority is one history. An auditor can run it again against the code and see the same outcome."},
 	{"R25", "Lists can be thrown away", "What lists and boards show is derived from the histories, and comes out the same when it is built again."},
-	{"R26", "Nothing personal in a history", "Names, numbers and what was said are never in the history. A customer can be erased without touching it."},
+	{"R26", "Nothing personal in a history", "Names, numbers and what was said are never in the history. A customer can be erased without touching it: by an administrator, on the customer's page, once none of their callbacks is open."},
 	{"R27", "A promise accepted is never lost", "Once the desk has said yes, the callback exists, whatever breaks afterwards. And nothing escalates early."},
 }
 

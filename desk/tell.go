@@ -177,7 +177,12 @@ func (f fact) sentence(e api.Entry, p *api.Policy) template.HTML {
 		return say("Owed to %s: %s", f.str("destination"), owedWhy(f.str("code"), ""))
 	}
 	if e.Type == "erased" {
-		return say("The customer's data was erased")
+		for _, g := range grounds {
+			if g.Code == f.str("ground") {
+				return say("The customer was erased. %s", g.Title)
+			}
+		}
+		return say("The customer was erased")
 	}
 	return say("%s", title(e.Type))
 }

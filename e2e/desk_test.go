@@ -133,6 +133,7 @@ staff:
   - {id: sup2, name: Supervisor Two, tier: supervisor, queues: [S]}
   - {id: mgr1, name: Manager, tier: manager, queues: [M]}
   - {id: aud1, name: Auditor, tier: associate, roles: [auditor]}
+  - {id: admin1, name: Administrator, tier: associate, roles: [admin]}
 policies:
   promise:
     title: Promise

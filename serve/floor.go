@@ -126,7 +126,7 @@ func (d *floor) Callbacks(ctx context.Context, system, ref string) ([]book.View,
 		return nil, nil
 	}
 	var all []book.View
-	err := d.each(ctx, book.Filter{Source: system + ":" + ref}, func(v book.View) error {
+	err := d.each(ctx, book.Filter{Source: system + ":" + ref, Erased: true}, func(v book.View) error {
 		all = append(all, v)
 		return nil
 	})

@@ -1,6 +1,10 @@
 package store
 
-import "database/sql"
+import (
+	"database/sql"
+	"maps"
+	"slices"
+)
 
 // BeforeCommit has f called in every transaction that has done all its work.
 func (s *Store) BeforeCommit(f func(op string)) { s.beforeCommit = f }
@@ -16,3 +20,6 @@ func (s *Store) DB() *sql.DB {
 
 // IsPostgres tells which of the two databases this is.
 func (s *Store) IsPostgres() bool { return s.name == "postgres" }
+
+// PersonalTables are those of which is said what they hold of a customer.
+func PersonalTables() []string { return slices.Sorted(maps.Keys(personal)) }

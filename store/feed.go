@@ -16,6 +16,18 @@ func (s *Store) append(tx *gorm.DB, row *callbackRow) error {
 	return tx.Exec(s.appendFeed, row.ID, row.Version, row.State, instant{s.now()}).Error
 }
 
+// appendErased does so for a callback whose customer was erased: its newest entry is
+// in no history, and its number one more.
+func (s *Store) appendErased(tx *gorm.DB, v book.View) error {
+	state := *v.State
+	state.Version, state.UpdatedAt = v.Version(), v.UpdatedAt()
+	row, err := rowOfCallback(&state)
+	if err != nil {
+		return err
+	}
+	return s.append(tx, &row)
+}
+
 // Feed returns changes after a sequence number, in commit order: who has read
 // up to a number will never be given a smaller one.
 func (s *Store) Feed(ctx context.Context, after int64, limit int) ([]book.FeedItem, error) {

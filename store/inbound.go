@@ -38,6 +38,7 @@ const seenFor = callback.Duration(24 * time.Hour)
 // without an instant it is received now; of a message that is there already only
 // the reason is renewed. If it was understood meanwhile it waits again, unless it
 // comes with the same reason within a day: what a person has seen is not said at once again.
+// One that was emptied by an erasure stays so (R26).
 func (s *Store) Keep(ctx context.Context, m book.Message) error {
 	if m.ID == "" {
 		m.ID = uuid.Must(uuid.NewV7()).String()
@@ -52,8 +53,9 @@ func (s *Store) Keep(ctx context.Context, m book.Message) error {
 		return tx.Exec(`INSERT INTO inbound_messages (id, connector, received_at, reason, media, body, tries)
 			VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason,
 				replayed_at = CASE WHEN inbound_messages.reason <> excluded.reason OR inbound_messages.replayed_at < ? THEN NULL
-					ELSE inbound_messages.replayed_at END`,
-			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body, instant{s.now().Plus(-seenFor)}).Error
+					ELSE inbound_messages.replayed_at END
+				WHERE inbound_messages.reason <> ?`,
+			m.ID, m.Connector, instant{m.Received}, m.Reason, m.Media, m.Body, instant{s.now().Plus(-seenFor)}, struck).Error
 	})
 }
 

@@ -30,6 +30,11 @@ type intakeRow struct {
 	RequestedBy      string
 	RequestedAt      instant
 	ScheduledFor     instant
+	ErasedAt         instant
+	ErasedBy         string
+	ErasedFor        string
+	ErasedAfter      int64
+	ErasedSource     string
 }
 
 func (intakeRow) TableName() string { return "intakes" }
@@ -38,14 +43,14 @@ func (intakeRow) TableName() string { return "intakes" }
 const intakeColumns = `i.callback_id, i.policy, i.policy_hash,
 	i.customer_ref, i.customer_name, i.customer_phone, i.customer_email, i.customer_time_zone, i.reason,
 	i.source_system, i.source_ref, i.source_url, i.lob, i.transfer_tier, i.transfer_outcome, i.fields, i.parent,
-	i.requested_by, i.requested_at, i.scheduled_for`
+	i.requested_by, i.requested_at, i.scheduled_for, i.erased_at, i.erased_by, i.erased_for, i.erased_after, i.erased_source`
 
 func (r *intakeRow) columns() []any {
 	return []any{
 		&r.CallbackID, &r.Policy, &r.PolicyHash,
 		&r.CustomerRef, &r.CustomerName, &r.CustomerPhone, &r.CustomerEmail, &r.CustomerTimeZone, &r.Reason,
 		&r.SourceSystem, &r.SourceRef, &r.SourceURL, &r.LOB, &r.TransferTier, &r.TransferOutcome, &r.Fields, &r.Parent,
-		&r.RequestedBy, &r.RequestedAt, &r.ScheduledFor,
+		&r.RequestedBy, &r.RequestedAt, &r.ScheduledFor, &r.ErasedAt, &r.ErasedBy, &r.ErasedFor, &r.ErasedAfter, &r.ErasedSource,
 	}
 }
 
@@ -65,6 +70,9 @@ func rowOfIntake(i *book.Intake) intakeRow {
 	}
 	if t := i.Transfer; t != nil {
 		r.TransferTier, r.TransferOutcome = t.Tier, t.Outcome
+	}
+	if e := i.Erased; e != nil {
+		r.ErasedAt, r.ErasedBy, r.ErasedFor, r.ErasedAfter = instant{e.At}, e.By, string(e.Ground), e.After
 	}
 	return r
 }
@@ -87,6 +95,9 @@ func (r *intakeRow) intake() book.Intake {
 	}
 	if (r.TransferTier + r.TransferOutcome) != "" {
 		i.Transfer = &book.TransferAttempt{Tier: r.TransferTier, Outcome: r.TransferOutcome}
+	}
+	if !r.ErasedAt.IsZero() {
+		i.Erased = &book.Erasure{By: r.ErasedBy, At: r.ErasedAt.Instant, Ground: book.Ground(r.ErasedFor), After: r.ErasedAfter}
 	}
 	return i
 }

@@ -52,7 +52,7 @@ func (s *Store) List(ctx context.Context, f book.Filter, order book.Sort, limit 
 	}
 	var page book.Page
 	err = s.read(ctx, "list callbacks", func(db *gorm.DB) error {
-		list := s.filter(db.Table("callbacks AS c").Joins("JOIN intakes AS i ON i.callback_id = c.id"), f)
+		list := s.filter(db.Table("callbacks AS c").Joins("JOIN intakes AS i ON i.callback_id = c.id"), f, key)
 		if cursor != "" {
 			after, err := openCursor(key, f, order, cursor)
 			if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) List(ctx context.Context, f book.Filter, order book.Sort, limit 
 	return page, nil
 }
 
-func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
+func (s *Store) filter(list *gorm.DB, f book.Filter, secret []byte) *gorm.DB {
 	oneOf := func(column string, values []string) {
 		if len(values) > 0 {
 			list = list.Where(column+" IN ?", values)
@@ -122,10 +122,15 @@ func (s *Store) filter(list *gorm.DB, f book.Filter) *gorm.DB {
 	}
 	if f.Source != "" {
 		system, ref, both := strings.Cut(f.Source, ":")
-		list = list.Where("i.source_system = ? AND i.source_system <> ''", system)
+		is, values := "i.source_system = ? AND i.source_system <> ''", []any{system}
 		if both {
-			list = list.Where("i.source_ref = ?", ref)
+			is, values = is+" AND i.source_ref = ?", append(values, ref)
 		}
+		if both && f.Erased {
+			is = "(" + is + " OR i.erased_source = ? AND i.erased_source <> '')"
+			values = append(values, sourceDigest(secret, system, ref))
+		}
+		list = list.Where(is, values...)
 	}
 	if f.Tag != "" {
 		list = list.Where("c.id IN (SELECT callback_id FROM tags WHERE tag = ?)", f.Tag)
@@ -165,13 +170,17 @@ func (s *Store) Counts(ctx context.Context, f book.Filter, by []book.CountBy) ([
 			return nil, fmt.Errorf("store: count callbacks: cannot count by %q", b)
 		}
 	}
+	key, err := s.HashKey(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var counts []book.Count
-	err := s.read(ctx, "count callbacks", func(db *gorm.DB) error {
+	err = s.read(ctx, "count callbacks", func(db *gorm.DB) error {
 		counted := db.Table("callbacks AS c")
 		if len(f.RequestedBy) > 0 || f.Customer != "" || f.Source != "" { // else the originals, which are large, are left alone
 			counted = counted.Joins("JOIN intakes AS i ON i.callback_id = c.id")
 		}
-		list := s.filter(counted, f)
+		list := s.filter(counted, f, key)
 		list = list.Select(strings.Join(append(slices.Clone(columns), "COUNT(*)", "COUNT(CASE WHEN c.overdue THEN 1 END)", "MIN(CASE WHEN "+s.contactedAt+" IS NULL THEN c.due_at END)"), ", "))
 		if len(columns) > 0 {
 			keys := strings.Join(columns, ", ")

@@ -315,6 +315,27 @@ func (s *Store) SetPresence(ctx context.Context, staffID string, state book.Pres
 	return row.at(now), err
 }
 
+// RenewPresence has what somebody said of themselves hold on, whatever it is, and
+// says nothing: what has lapsed stays so. Who works a callback still stays busy with it.
+func (s *Store) RenewPresence(ctx context.Context, staffID string, now callback.Instant) (book.Presence, error) {
+	at, until := instant{now}, instant{now.Plus(callback.Duration(PresenceLasts))}
+	row, found := presenceRow{StaffID: staffID}, false
+	err := s.writeOne(ctx, "renew a presence", func(tx *gorm.DB) error {
+		row = presenceRow{StaffID: staffID}
+		var err error
+		found, err = maybe(tx.Raw(`UPDATE presence SET
+				lapses_at = CASE WHEN lapses_at > ? THEN ? ELSE lapses_at END,
+				busy_until = CASE WHEN busy_until > ? AND EXISTS (SELECT 1 FROM callbacks c WHERE c.assignee = presence.staff_id AND c.status = 'in_progress')
+					THEN ? ELSE busy_until END
+			WHERE staff_id = ? RETURNING `+presenceColumns, at, until, at, until, staffID), row.columns()...)
+		return err
+	})
+	if err != nil || !found {
+		return book.Presence{StaffID: staffID}, err // they never said anything
+	}
+	return row.at(now), nil
+}
+
 // MakeBusy has somebody read busy for PresenceLasts, because they work a callback
 // (CONTRACT §4).
 //

@@ -159,6 +159,33 @@ func TestR21_WorkingACallbackTakesNobodyOutOfTheDraws(t *testing.T) {
 	})
 }
 
+// R01: what somebody said holds on as it is, whoever asks for that: it is neither
+// said again nor something else.
+func TestR01_RenewingSaysNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, open opener) {
+		s := open(t, store.Options{})
+		employ(t, s, member("away", "agent", "Q"), member("lapsed", "agent", "Q"), member("never", "agent", "Q"), member("offline", "agent", "Q"), member("worked", "agent", "Q"))
+		say15(t, s, "away", book.Away, noon)
+		say15(t, s, "lapsed", book.Available, after(-20*time.Minute))
+		say15(t, s, "offline", book.Offline, noon)
+		say15(t, s, "worked", book.Available, noon)
+		require.NoError(t, s.MakeBusy(t.Context(), "worked", noon))
+		renewed := func(id string, now callback.Instant) book.Presence {
+			p, err := s.RenewPresence(t.Context(), id, now)
+			require.NoError(t, err)
+			return p
+		}
+		require.Equal(t, book.Presence{StaffID: "away", State: book.Away, Until: after(25 * time.Minute)}, renewed("away", after(10*time.Minute)))
+		require.Equal(t, book.Offline, renewed("lapsed", after(10*time.Minute)).State)
+		require.Equal(t, book.Offline, renewed("offline", after(10*time.Minute)).State)
+		require.Equal(t, book.Presence{StaffID: "never"}, renewed("never", after(10*time.Minute)))
+		// No callback of theirs goes on: it is over when it is over, and what they said has held on meanwhile.
+		require.Equal(t, book.Presence{StaffID: "worked", State: book.BusyState, Until: after(15 * time.Minute)}, renewed("worked", after(10*time.Minute)))
+		require.Equal(t, book.Available, renewed("worked", after(16*time.Minute)).State)
+	})
+}
+
 func TestPresenceLapses(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, open opener) {

@@ -120,6 +120,9 @@ func (s *Store) projecting(ctx context.Context, op string, b book.Batch, beside 
 		if !changed {
 			return nil
 		}
+		if view.Intake.Erased != nil {
+			return s.appendErased(tx, view)
+		}
 		return s.append(tx, p.row)
 	})
 	if err != nil {
@@ -177,7 +180,7 @@ func (s *Store) project(tx *gorm.DB, b book.Batch) (projected, error) {
 	if err != nil {
 		return projected{}, err
 	}
-	if err := s.writeTimeline(tx, b.CallbackID, events); err != nil {
+	if err := s.writeTimeline(tx, b.CallbackID, events, p.view.Intake.Erased != nil); err != nil {
 		return projected{}, err
 	}
 	if err := writeOwed(tx, b.CallbackID, events); err != nil {
@@ -249,7 +252,7 @@ type textNamed struct {
 	TextID string `json:"text_id"`
 }
 
-func (s *Store) writeTimeline(tx *gorm.DB, callbackID string, events []callback.Event) error {
+func (s *Store) writeTimeline(tx *gorm.DB, callbackID string, events []callback.Event, erased bool) error {
 	rows := make([]timelineRow, len(events))
 	for i, e := range events {
 		data, err := json.Marshal(e.Fact)
@@ -268,15 +271,21 @@ func (s *Store) writeTimeline(tx *gorm.DB, callbackID string, events []callback.
 			return err
 		}
 		rows[i].TextID = &named.TextID
-		if err := s.reveal(tx, callbackID, named.TextID, e.Seq); err != nil {
+		if err := s.reveal(tx, callbackID, named.TextID, e.Seq, erased); err != nil {
 			return err
 		}
 	}
 	return tx.Create(&rows).Error
 }
 
-// reveal makes a staged text visible: an event has named it.
-func (s *Store) reveal(tx *gorm.DB, callbackID, textID string, seq int64) error {
+// reveal makes a staged text visible: an event has named it. One that comes after
+// its customer's erasure is emptied (R26).
+func (s *Store) reveal(tx *gorm.DB, callbackID, textID string, seq int64, erased bool) error {
+	if erased {
+		if err := tx.Exec(`UPDATE texts SET body = '' WHERE id = ? AND callback_id = ?`, textID, callbackID).Error; err != nil {
+			return err
+		}
+	}
 	var first int64
 	var kind, body string
 	found, err := maybe(tx.Raw(`UPDATE texts SET seq = CASE WHEN seq < ? THEN seq ELSE ? END

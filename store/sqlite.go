@@ -55,6 +55,7 @@ func openSQLite(ctx context.Context, path string, o Options, conns int, query ur
 		"journal_size_limit(67108864)", // bytes the log keeps after a burst
 		"wal_autocheckpoint(4000)",     // pages
 		"mmap_size(0)",
+		"secure_delete(fast)", // what is deleted is overwritten, where a page is written anyway (R26)
 	}, query["_pragma"]...)
 	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + query.Encode())
 	if err != nil {

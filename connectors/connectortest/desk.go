@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,6 +44,7 @@ type record struct {
 	policy *callback.Policy
 	state  *callback.Callback
 	intake book.Intake
+	was    book.Source // what the source was before an erasure
 	events []callback.Event
 	after  []*callback.Callback // the state after each event
 	texts  map[string]book.Text
@@ -122,6 +124,24 @@ func (d *Desk) Erase(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.records[id].texts)
+}
+
+// EraseCustomer empties all that was asked and said of one callback, and forgets the
+// key under which it was promised, as an erasure and a month do: its source
+// is known only to who asks for its callbacks.
+func (d *Desk) EraseCustomer(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.records[id]
+	clear(r.texts)
+	if r.intake.Source != nil {
+		r.was = *r.intake.Source
+	}
+	r.intake = book.Intake{
+		CallbackID: id, Policy: r.intake.Policy, PolicyHash: r.intake.PolicyHash, RequestedBy: r.intake.RequestedBy, RequestedAt: r.intake.RequestedAt,
+		Erased: &book.Erasure{By: "admin1", At: callback.At(d.now()), Ground: book.GroundRequest, After: r.state.Version},
+	}
+	maps.DeleteFunc(d.promised, func(_ string, p promised) bool { return p.id == id })
 }
 
 // Tick lets the clock act on every open callback: deadlines, warnings, reminders.
@@ -381,7 +401,11 @@ func (d *Desk) Callbacks(_ context.Context, system, ref string) ([]book.View, er
 	}
 	var found []book.View
 	for _, id := range slices.Backward(d.order) {
-		if s := d.records[id].intake.Source; s != nil && s.System == system && s.Ref == ref {
+		s := d.records[id].was
+		if d.records[id].intake.Source != nil {
+			s = *d.records[id].intake.Source
+		}
+		if s.System == system && s.Ref == ref {
 			found = append(found, d.records[id].view())
 		}
 	}

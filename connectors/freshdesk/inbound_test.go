@@ -197,6 +197,29 @@ func TestR03_ATicketIsACallbackAgainOnlyWhenItEntersAgain(t *testing.T) {
 	require.Len(t, fl.callbacks(7), 2)
 }
 
+func TestR26_ATicketOfAnErasedCustomerIsNoNewCallback(t *testing.T) {
+	t.Parallel()
+	fl := newFloor(t)
+	fl.hooked()
+	fl.ticket(7, rm)
+	fl.work()
+	id := fl.callbacks(7)[0].State.ID
+	fl.do("sup1", id, "claim", nil)
+	fl.do("sup1", id, "start", nil)
+	fl.do("sup1", id, "attempts", reached())
+	fl.do("sup1", id, "complete", resolved("Refunded."))
+	require.NoError(t, fl.deliver(id))
+	fl.desk.EraseCustomer(id)
+	for range 3 { // it stays in the group, and is changed there
+		fl.clock.Advance(time.Minute)
+		fl.fake.Edit(7, func(t *freshdeskfake.Ticket) { t.Subject += "!" })
+		fl.fake.Notify(7)
+		fl.work()
+		require.NoError(t, fl.poll(context.Background()))
+	}
+	require.Equal(t, []string{id}, fl.desk.All())
+}
+
 func TestR03_OurOwnMoveIntoTheGroupIsNoNewCallback(t *testing.T) {
 	t.Parallel()
 	fl := newFloor(t)

@@ -32,6 +32,9 @@ const words = {
 };
 const dialog = document.getElementById("bulk");
 let command = "", plan = [];
+// going is the run that goes on: closing the dialog ends it before the next callback. What was sent already is done.
+let going = null;
+dialog?.addEventListener("close", () => { going = null; });
 
 // Everybody who is of all the queues; the API has the last word on rank.
 const candidates = async (queues) => {
@@ -92,27 +95,35 @@ const run = async (form) => {
   if (command === "reassign") body.to = form.elements.to.value;
   go.disabled = true;
   let n = 0;
+  const mine = going = {}, name = words[command], what = command;
   const todo = plan.filter((p) => p.may && !p.done);
   for (const p of todo) {
+    if (going !== mine) break;
     status.textContent = `${++n} of ${todo.length}…`;
     // The version is that of the preview: what has changed since is not done blindly.
-    const a = await send(`/v1/callbacks/${p.c.id}/${command}`, body, { key: p.key, match: String(p.c.version) });
+    const a = await send(`/v1/callbacks/${p.c.id}/${what}`, body, { key: p.key, match: String(p.c.version) });
     p.done = a.ok;
     p.failed = !a.ok;
-    p.outcome = a.ok ? words[command].done + (command === "reassign" ? " " + form.elements.to.selectedOptions[0].textContent : "")
+    p.outcome = a.ok ? name.done + (what === "reassign" ? " " + form.elements.to.selectedOptions[0].textContent : "")
       : (await explain(a)).map((x) => x.textContent ?? x).join("");
     if (a.ok) selected.delete(p.c.id);
     else if (a.status && a.status !== 504) {
       p.key = newKey();
       if ([404, 409, 412].includes(a.status)) await lookAgain(p);
     }
-    preview();
+    if (going === mine) preview();
   }
   const failed = todo.filter((p) => !p.done).length;
+  if (going !== mine) { // another dialog may be open by now: it is not this run's
+    await refresh();
+    show();
+    toast(`Stopped: ${todo.length - failed} of ${todo.length} ${name.done === "cancelled" ? "cancelled" : "reassigned"}.`, "warn");
+    return;
+  }
   status.textContent = failed ? `${todo.length - failed} done, ${failed} not: see above.` : "";
   await refresh();
   show();
-  if (!failed) { dialog.close(); form.reset(); toast(`${todo.length} ${todo.length === 1 ? "callback" : "callbacks"} ${words[command].done === "cancelled" ? "cancelled" : "reassigned"}.`); }
+  if (!failed) { if (going === mine) { dialog.close(); form.reset(); } toast(`${todo.length} ${todo.length === 1 ? "callback" : "callbacks"} ${name.done === "cancelled" ? "cancelled" : "reassigned"}.`); }
 };
 
 document.addEventListener("click", (e) => {

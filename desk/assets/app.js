@@ -58,6 +58,8 @@ if (page?.dataset.watch === "work") {
   });
 }
 
+document.addEventListener("taken", () => command.toast("What you were typing in has gone: something happened to the callback. Your words are kept with it.", "warn"));
+
 // Presence lapses to offline unless it is renewed; it is renewed while somebody is really there.
 const presence = document.querySelector("[data-presence]");
 if (presence) {
@@ -76,7 +78,13 @@ if (presence) {
     if (to) { presence.value = to; presence.dispatchEvent(new Event("change")); }
   });
   for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { active = true; }, { passive: true });
-  setInterval(() => { if (active && presence.value && presence.value !== "offline") { active = false; say(); } }, 5 * 60_000);
+  // What holds on is what was said last, here or in another window: not what this page happens to show.
+  const renew = async () => {
+    active = false;
+    const a = await command.ask("PUT", "/v1/me/presence", { renew: true });
+    if (a.ok && a.body.state && a.body.state !== presence.value && !presence.matches(":focus")) presence.value = a.body.state;
+  };
+  setInterval(() => { if (active) renew(); }, 5 * 60_000);
 }
 
 // The theme is in a cookie, so that the next page comes in it.

@@ -2,7 +2,7 @@
 
 import { changes, signedOut } from "./live.js";
 import { ask, element, nameOf, openDialog, refuse, send, explain, toast } from "./command.js";
-import { paint } from "./time.js";
+import { paint, setNow } from "./time.js";
 import { restore } from "./draft.js";
 import { morph } from "./refresh.js";
 
@@ -73,6 +73,9 @@ const more = (cell) => {
 
 const parse = (html) => [...new DOMParser().parseFromString(html, "text/html").querySelectorAll("article")].map((e) => document.importNode(e, true));
 
+// clockOf takes the server's clock of an answer: that of the computer may have been put right since the page came.
+const clockOf = (answer) => { const at = answer.headers.get("X-Now"); if (at) setNow(at); };
+
 // What has changed is asked for together, a few times a second.
 const dirty = new Set();
 let asking = false, soonest = 0;
@@ -86,6 +89,7 @@ const settle = async () => {
   try {
     const answer = await fetch("/board/cards?" + query);
     if (answer.ok) {
+      clockOf(answer);
       const found = new Map(parse(await answer.text()).map((card) => [card.dataset.id, card]));
       for (const id of ids) {
         if (found.has(id)) place(found.get(id)); else cardOf(id)?.remove();
@@ -146,6 +150,7 @@ const again = async () => {
   if (answer?.redirected) signedOut();
   if (!answer?.ok || answer.redirected) return; // the banner says that there is no connection
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (page.documentElement.dataset.now) setNow(page.documentElement.dataset.now);
   const focused = document.activeElement?.closest(".bcard")?.id;
   board.replaceChildren(...[...page.querySelector("[data-board]").children].map((e) => document.importNode(e, true)));
   document.querySelector("[data-total]").textContent = page.querySelector("[data-total]").textContent;

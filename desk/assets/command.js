@@ -3,7 +3,7 @@
 
 import { instantOf } from "./time.js";
 import { refresh } from "./refresh.js";
-import { forget } from "./draft.js";
+import { sending } from "./draft.js";
 
 export const element = (name, properties = {}, ...children) => {
   const e = Object.assign(document.createElement(name), properties);
@@ -96,10 +96,17 @@ export const explain = async (a) => {
     case "outcome_unknown":
       said.push(element("strong", { textContent: "No answer in time. " }), "It may have been done. Press again to learn: it is the same request, and nothing is done twice.");
       break;
+    case "contact_required":
+    case "held":
+      if (p.rule === "R26" || p.existing) { // an erasure that has to wait for something
+        said.push(element("strong", { textContent: "Not yet. " }), sentence(p.detail));
+        break;
+      }
+    // fallthrough
     default:
       said.push(element("strong", { textContent: (p.title || "That did not work") + ". " }), sentence(p.detail || `The desk answered ${a.status}.`));
   }
-  if (p.existing) said.push(" ", element("a", { href: "/callbacks/" + p.existing, textContent: "Open the one that exists" }));
+  if (p.existing) said.push(" ", element("a", { href: "/callbacks/" + p.existing, textContent: p.code === "duplicate" ? "Open the one that exists" : "Open that one" }));
   if (p.rule) said.push(" ", element("a", { className: "rule", href: "/help#" + p.rule, textContent: "Rule " + p.rule }));
   return said;
 };
@@ -169,7 +176,7 @@ export const missing = (form) => {
 const done = {
   create: "Promised.", claim: "Claimed: it is yours.", start: "In progress.", attempt: "The call is recorded.", note: "Saved.", escalate: "Escalated.",
   reassign: "Reassigned.", release: "Back in its queue.", hold: "The clock stands still.", resume: "The clock goes on.",
-  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", waive: "Written down.", retry: "It is tried again.", understand: "Read again.", "declare-outage": "Declared: everybody is told.", "end-outage": "Over: everything goes on.", "customer-called": "Recorded.",
+  reschedule: "Promised for the new time.", complete: "Completed. Thank you.", cancel: "Cancelled.", replay: "Replayed.", waive: "Written down.", erase: "The customer is erased.", retry: "It is tried again.", understand: "Read again.", "declare-outage": "Declared: everybody is told.", "end-outage": "Over: everything goes on.", "customer-called": "Recorded.",
 };
 
 const submit = async (form, submitter) => {
@@ -180,14 +187,14 @@ const submit = async (form, submitter) => {
   const url = new URL(form.getAttribute("action"), location.href).pathname;
   const body = read(form, submitter);
   form.dataset.busy = "1";
+  const accepted = sending(form);
   let a = await send(url, body, { key: keyOf(form, url, body), match: form.dataset.match || "" });
   if (a.status === 412) a = await outdated(form, url, a);
   delete form.dataset.busy;
   known(form, a);
   if (a.ok) {
     form.intent = null;
-    forget(form);
-    form.reset();
+    accepted();
     form.closest("dialog")?.close();
     toast(a.status === 202 && form.dataset.command !== "customer-called"
       ? "Accepted and safe. The lists show it in a moment." : form.dataset.done || done[form.dataset.command] || "Done.");

@@ -51,6 +51,19 @@ export const restore = (form) => {
   return any;
 };
 
+// sending notes what a form holds, and settles it once that was accepted: what was sent goes, what was typed since stays
+// and is kept.
+export const sending = (form) => {
+  const sent = new Map(fields(form).map((e) => [e, boxed(e) ? e.checked : e.value]));
+  return () => {
+    const since = fields(form).filter((e) => !sent.has(e) || (boxed(e) ? e.checked : e.value) !== sent.get(e)).map((e) => [e, boxed(e) ? e.checked : e.value]);
+    forget(form);
+    form.reset();
+    for (const [e, is] of since) fill(e, is);
+    if (since.length && form.dataset.draft) save(form);
+  };
+};
+
 export const forget = (form) => { if (form.dataset.draft) store.remove(nameOf(form)); };
 
 // Whoever signs out decides whether what they have not sent stays in this browser, which others may use after them.

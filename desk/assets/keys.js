@@ -32,6 +32,15 @@ const claim = () => {
 
 const showKeys = () => { const d = document.getElementById("keys"); if (!d.open) d.showModal(); };
 
+// Who types into a field that the page has just taken away types on: their letters are no commands until they pause.
+let field = null, typed = 0;
+const typingOn = (e) => {
+  if (typing(e)) field = e.target;
+  else if (!field || field.isConnected || performance.now() - typed > 1500) return false;
+  typed = performance.now();
+  return true;
+};
+
 let waiting = 0;
 const single = {
   "?": showKeys,
@@ -51,7 +60,7 @@ export const start = () => {
       if (form) { e.preventDefault(); form.requestSubmit(form.querySelector("button[type=submit]:not([name])") || undefined); }
       return;
     }
-    if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || typing(e) || !enabled()) return;
+    if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || typingOn(e) || !enabled()) return;
     if (document.querySelector("dialog[open]")) return;
     if (e.key === "Enter" && e.target.matches?.("[data-row]")) { press(first("[data-open]", e.target)); return; }
     if (waiting && Date.now() - waiting < 1500 && places[e.key]) {

@@ -3,10 +3,13 @@
 
 import { clock, now } from "./time.js";
 
-const banner = document.getElementById("offline");
+const banner = document.getElementById("offline"), outBanner = document.getElementById("signed-out");
 const hiddenFor = 30_000, lookEvery = 30_000, lookPatience = 8_000;
+// The server says something every 15 s: a stream that says nothing for longer than two of those is dead, whatever the browser thinks.
+const silence = 40_000, listenEvery = 5_000;
 
-let source = null, lastEventID = "", opened = false, retry = 0, timer = 0, offline = false, heard = now();
+// The page shows what had happened up to a change of which it says the number: the first stream goes on from there.
+let source = null, lastEventID = document.documentElement.dataset.feed || "", retry = 0, timer = 0, offline = false, out = false, heard = now(), beat = 0;
 
 // Listen for "callback" (detail: the callback without anything personal), for "outages" (detail: the ids of those that go
 // on), and for "reset": look at everything again.
@@ -14,11 +17,17 @@ export const changes = new EventTarget();
 
 const tell = (name, detail) => changes.dispatchEvent(new CustomEvent(name, { detail }));
 
+// Who is signed out has a connection, but nothing comes over it: one banner is enough.
+const show = () => {
+  banner.hidden = !offline || out;
+  outBanner.hidden = !out;
+};
+
 const setOffline = (is) => {
   if (offline === is) return;
   offline = is;
   banner.querySelector("[data-offline-since]").textContent = clock(heard);
-  banner.hidden = !is;
+  show();
   document.documentElement.classList.toggle("is-offline", is);
   if (!is) tell("reset");
 };
@@ -31,15 +40,19 @@ const close = () => {
 
 const open = () => {
   close();
-  source = new EventSource("/v1/stream?outages=true" + (lastEventID ? "&last_event_id=" + encodeURIComponent(lastEventID) : ""));
+  beat = performance.now();
+  source = new EventSource("/v1/stream?outages=true&heartbeats=true" + (lastEventID ? "&last_event_id=" + encodeURIComponent(lastEventID) : ""));
   // Where nothing was heard yet, there is nothing to go on from: whatever happened in between is looked for.
-  const blind = opened && !lastEventID;
+  const blind = !lastEventID;
   source.onopen = () => {
+    const missed = (blind || out) && !offline;
     retry = 0;
-    opened = true;
+    beat = performance.now();
+    out = false;
     heard = now();
     clearTimeout(timer);
-    if (blind && !offline) tell("reset");
+    show();
+    if (missed) tell("reset");
     setOffline(false);
   };
   source.addEventListener("callback", (e) => {
@@ -47,6 +60,10 @@ const open = () => {
     heard = now();
     tell("callback", JSON.parse(e.data));
   });
+  for (const kind of ["callback", "outages", "reset", "heartbeat"]) {
+    source.addEventListener(kind, (e) => { beat = performance.now(); lastEventID = e.lastEventId || lastEventID; });
+  }
+  source.addEventListener("heartbeat", () => { heard = now(); });
   source.addEventListener("outages", (e) => tell("outages", JSON.parse(e.data).active));
   source.addEventListener("reset", (e) => { lastEventID = e.lastEventId; tell("reset"); });
   source.onerror = () => {
@@ -64,13 +81,13 @@ const again = async () => {
   if (me?.status === 401) signedOut();
 };
 
-// signedOut says so and keeps the page: what is typed in it is still there.
+// signedOut says so and keeps the page: what is typed in it is still there. Whoever signs in again in another window and
+// comes back to this one has it as it was.
 export const signedOut = () => {
   close();
-  const here = encodeURIComponent(location.pathname + location.search);
-  banner.replaceChildren("You are signed out. What you typed is kept. ",
-    Object.assign(document.createElement("a"), { href: "/sign-in?next=" + here, textContent: "Sign in again" }));
-  banner.hidden = false;
+  out = true;
+  outBanner.querySelector("a").href = "/sign-in?next=" + encodeURIComponent(location.pathname + location.search);
+  show();
 };
 
 // A connection that died without a word is found out by asking.
@@ -86,6 +103,11 @@ const look = async () => {
   }
 };
 
+// One that has fallen silent is opened anew, where it was.
+const listen = () => {
+  if (source?.readyState === EventSource.OPEN && performance.now() - beat > silence) open();
+};
+
 let hiddenTimer = 0;
 const visibility = () => {
   clearTimeout(hiddenTimer);
@@ -97,9 +119,11 @@ export const start = () => {
   if (!document.documentElement.dataset.me) return;
   open();
   document.addEventListener("visibilitychange", visibility);
+  addEventListener("focus", () => { if (out) open(); });
   addEventListener("online", open);
   addEventListener("offline", () => setOffline(true));
   addEventListener("pagehide", close);
   addEventListener("pageshow", (e) => { if (e.persisted) { open(); tell("reset"); } });
   setInterval(look, lookEvery);
+  setInterval(listen, listenEvery);
 };

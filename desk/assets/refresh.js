@@ -25,9 +25,13 @@ const attributes = (old, next) => {
   }
 };
 
-// key is what makes a node of a list the same as one of another list.
-const key = (n) => (n.nodeType === Node.ELEMENT_NODE && n.id ? n.id : null);
-const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
+// key is what makes a node of a list the same as one of another list: what stands for another callback is another node,
+// also where it stands in the same place.
+const key = (n) => (n.nodeType === Node.ELEMENT_NODE && n.id ? n.id + " " + (n.dataset.id || "") : null);
+// Of what a press or a word means, nothing may become something else under whoever presses or types.
+const meaning = ["action", "name", "data-dialog"];
+const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b) &&
+  (a.nodeType !== Node.ELEMENT_NODE || meaning.every((name) => a.getAttribute(name) === b.getAttribute(name)));
 
 // morph makes old look like next.
 export const morph = (old, next) => {
@@ -51,27 +55,65 @@ export const morph = (old, next) => {
     return;
   }
   children(old, next);
+  // Once somebody has chosen by hand, the attribute of an option chooses no more.
+  if (old instanceof HTMLSelectElement && old.hasAttribute("data-presence")) old.value = next.value;
 };
 
+const stays = (n) => n.nodeType === Node.ELEMENT_NODE && kept(n);
+
+// children makes a list of nodes look like another. A node that is taken out of the page and put in again loses the focus
+// and what is typed in it: what stays is not touched, what is between goes.
 const children = (old, next) => {
+  const all = [...next.childNodes], later = new Set(all.map(key));
   const byKey = new Map();
-  for (const child of old.childNodes) if (key(child)) byKey.set(key(child), child);
-  let at = old.firstChild;
-  for (const wanted of [...next.childNodes]) {
-    let match = key(wanted) ? byKey.get(key(wanted)) : null;
-    if (!match && at && alike(at, wanted)) match = at;
-    if (match) {
-      if (match !== at) old.insertBefore(match, at); else at = at.nextSibling;
-      morph(match, wanted);
-    } else {
-      old.insertBefore(document.importNode(wanted, true), at);
-    }
+  for (const child of [...old.childNodes]) {
+    if (!key(child)) continue;
+    if (later.has(key(child))) byKey.set(key(child), child);
+    else if (!stays(child)) child.remove();
   }
+  let at = old.firstChild;
+  // needed tells a node that one of those to come will be.
+  const needed = (n, rest) => stays(n) || (key(n) ? later.has(key(n)) : n.nodeType === Node.ELEMENT_NODE && rest.some((w) => alike(n, w)));
+  all.forEach((wanted, i) => {
+    const rest = all.slice(i + 1);
+    let match = null;
+    if (key(wanted)) {
+      match = byKey.get(key(wanted));
+      later.delete(key(wanted));
+      if (match && !alike(match, wanted)) { if (match === at) at = at.nextSibling; match.remove(); match = null; }
+    } else {
+      for (let n = at; n && !match; n = n.nextSibling) {
+        if (alike(n, wanted)) match = n;
+        else if (wanted.nodeType !== Node.ELEMENT_NODE || needed(n, rest)) break;
+      }
+    }
+    if (!match) {
+      old.insertBefore(document.importNode(wanted, true), at);
+      return;
+    }
+    for (let n = at; n && n !== match;) {
+      const between = n;
+      n = n.nextSibling;
+      if (needed(between, rest)) continue;
+      if (between === at) at = n;
+      between.remove();
+    }
+    if (match === at) at = match.nextSibling;
+    else if (!match.contains(document.activeElement)) old.insertBefore(match, at);
+    else { // who has the focus stays where they are, and the others go behind
+      while (at !== match) {
+        const behind = at;
+        at = at.nextSibling;
+        old.insertBefore(behind, match.nextSibling);
+      }
+      at = match.nextSibling;
+    }
+    morph(match, wanted);
+  });
   while (at) {
     const gone = at;
     at = at.nextSibling;
-    if (gone.nodeType === Node.ELEMENT_NODE && kept(gone)) continue;
-    gone.remove();
+    if (!stays(gone)) gone.remove();
   }
 };
 
@@ -109,12 +151,15 @@ const once = async () => {
 // apply changes the page's live parts into those of a text.
 export const apply = (html) => {
   const next = new DOMParser().parseFromString(html, "text/html");
+  if (next.title) document.title = next.title; // a customer's name may have been erased
   if (next.documentElement.dataset.now) setNow(next.documentElement.dataset.now);
+  const focused = document.activeElement;
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = next.getElementById(old.id);
     if (now && !old.closest("[data-keep]")) morph(old, now);
   }
   paint();
+  if (!focused.isConnected && focused.form?.dataset.draft && dirty(focused)) document.dispatchEvent(new Event("taken"));
   document.dispatchEvent(new Event("refreshed"));
 };
 

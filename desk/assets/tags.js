@@ -14,6 +14,7 @@ document.addEventListener("click", async (e) => {
     form.dataset.draft = "chase:" + id;
     form.elements.body.defaultValue = button.dataset.text;
     form.elements.body.value = button.dataset.text;
+    delete form.dataset.restored; // of another callback, or of this one before the text was put in anew
     restore(form);
     dialog.querySelector("[data-chase-who]").textContent = button.dataset.who;
     dialog.querySelector("[data-chase-open]").href = "/callbacks/" + id;

@@ -68,6 +68,9 @@ const show = {
   ago: (ms) => { const gone = now() - ms; return gone < 0 ? "in " + short(gone) : short(gone) + " ago"; },
 };
 
+// titled are the instants that titles tell of: an element may come to show another one.
+const titled = new WeakMap();
+
 // paint brings the times of an element up to date; moving: only those that move by themselves.
 export const paint = (within = document, moving = false) => {
   const which = moving ? "[data-time=left],[data-time=ago],[data-time=wall]" : "[data-time]";
@@ -83,7 +86,10 @@ export const paint = (within = document, moving = false) => {
         const was = e.classList.contains("past"), is = e.classList.toggle("past", ms < now());
         if (moving && is && !was) e.dispatchEvent(new Event("passed", { bubbles: true }));
       }
-      if (!e.title) e.title = `${day(ms)} (${zone})`;
+      if (titled.get(e) !== e.dateTime && (titled.has(e) || !e.title)) {
+        e.title = `${day(ms)} (${zone})`;
+        titled.set(e, e.dateTime);
+      }
     }
     if (e.textContent !== text) e.textContent = text;
   }

@@ -65,6 +65,7 @@ var visits = []visit{
 	{as: "mgr1", path: "/callbacks/{completed}"},
 	{as: "mgr1", path: "/callbacks/{queued}/customer"},
 	{as: "assoc1", path: "/callbacks/{queued}/promised"},
+	{as: "admin1", path: "/callbacks/{completed}/customer", opened: "[data-dialog=erase]"},
 	{as: "admin1", path: "/people"},
 	{as: "admin1", path: "/people", opened: "#new-person summary", shows: "#person-name"},
 	{as: "admin1", path: "/people", opened: "[data-revoke]"},

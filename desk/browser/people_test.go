@@ -186,3 +186,52 @@ func TestAKeyIsShownOnceAndRevoked(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Equal(t, "unauthenticated", refused["code"])
 }
+
+// R26: an administrator erases a customer, by keyboard alone: the word is asked for,
+// what is on screen elsewhere goes with it, and who may not is not offered it.
+func TestR26_ACustomerIsErased(t *testing.T) {
+	h := open(t)
+	ids := []string{h.named("Asha Rao"), h.named("Asha Rao")}
+	page := "/callbacks/" + ids[0] + "/customer"
+	w := h.window("admin1", page, browser.Look{})
+	w.Says("complete or cancel what is open first")
+	w.Gone("[data-dialog=erase]")
+	for _, id := range ids {
+		h.give("sup1", id, "claim", nil)
+		h.give("sup1", id, "start", nil)
+		h.give("sup1", id, "attempts", object{"disposition": "reached"})
+		h.give("sup1", id, "complete", object{"resolution_reason": "resolved", "call_summary": "Refund explained"})
+	}
+	w.Is("[data-dialog=erase]")
+	w.Expect(`status of 409 .*/erase`)
+	elsewhere := h.window("sup1", "/callbacks/"+ids[1], browser.Look{})
+	elsewhere.Says("Refund explained")
+	h.window("mgr1", page, browser.Look{}).Gone("[data-dialog=erase]")
+
+	w.Until("document.querySelector('[data-dialog=erase]').focus() || document.activeElement.dataset.dialog === 'erase'")
+	w.Press(kb.Enter)
+	w.Is("dialog#erase[open]")
+	w.Says("What stays:")
+	w.Choose("#erase-ground", "request")
+	w.Fill("#erase-word", "yes")
+	w.Press(kb.Enter)
+	w.Until("document.querySelector('#erase-word').validity.patternMismatch && document.querySelector('dialog#erase').open")
+	w.Replace("#erase-word", "Erase")
+	w.Press(kb.Enter)
+	w.Says("Not yet.") // their histories are still on their way into the archive
+	require.NoError(t, h.Move(t.Context(), 2*time.Hour))
+	w.Replace("#erase-word", "Erase")
+	w.Press(kb.Enter)
+	w.Says("The customer is erased.")
+	w.Says("This customer was erased")
+	w.Gone("dialog#erase")
+	w.Until("!document.documentElement.outerHTML.includes('Asha')")
+	elsewhere.Says("Customer erased")
+	elsewhere.Says("The customer was erased.")
+	elsewhere.Until("!document.documentElement.outerHTML.includes('Asha') && !document.body.textContent.includes('Refund explained')")
+	for _, id := range ids {
+		var c api.Callback
+		h.get("sup1", "/v1/callbacks/"+id, &c)
+		require.Nil(t, c.Customer.Name)
+	}
+}

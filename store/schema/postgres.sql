@@ -165,10 +165,16 @@ CREATE TABLE intakes (
     requested_by text NOT NULL,
     requested_at timestamp(3) with time zone,
     scheduled_for timestamp(3) with time zone,
+    erased_at timestamp(3) with time zone,
+    erased_by text NOT NULL DEFAULT ''::text,
+    erased_for text NOT NULL DEFAULT ''::text,
+    erased_after bigint NOT NULL DEFAULT 0,
+    erased_source text NOT NULL DEFAULT ''::text,
     CONSTRAINT intakes_pkey PRIMARY KEY (callback_id)
 );
 CREATE INDEX intakes_customer_phone ON public.intakes USING btree (customer_phone) WHERE (customer_phone <> ''::text);
 CREATE INDEX intakes_customer_ref ON public.intakes USING btree (customer_ref) WHERE (customer_ref <> ''::text);
+CREATE INDEX intakes_erased_source ON public.intakes USING btree (erased_source) WHERE (erased_source <> ''::text);
 CREATE INDEX intakes_requested_by ON public.intakes USING btree (requested_by);
 CREATE INDEX intakes_source ON public.intakes USING btree (source_system, source_ref) WHERE (source_system <> ''::text);
 CREATE TABLE leases (

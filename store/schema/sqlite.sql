@@ -152,9 +152,10 @@ CREATE TABLE intakes (
     requested_by       text NOT NULL,
     requested_at       text,
     scheduled_for      text
-) STRICT;
+, erased_at text, erased_by text NOT NULL DEFAULT '', erased_for text NOT NULL DEFAULT '', erased_after integer NOT NULL DEFAULT 0, erased_source text NOT NULL DEFAULT '') STRICT;
 CREATE INDEX intakes_customer_phone ON intakes (customer_phone) WHERE customer_phone <> '';
 CREATE INDEX intakes_customer_ref ON intakes (customer_ref) WHERE customer_ref <> '';
+CREATE INDEX intakes_erased_source ON intakes (erased_source) WHERE erased_source <> '';
 CREATE INDEX intakes_requested_by ON intakes (requested_by);
 CREATE INDEX intakes_source ON intakes (source_system, source_ref) WHERE source_system <> '';
 CREATE TABLE leases (

@@ -1,0 +1,11 @@
+-- +goose Up
+
+-- That the customer of a callback was erased (R26): when, by whom, on what ground, and after which entry of its timeline.
+ALTER TABLE intakes ADD COLUMN erased_at timestamp(3) with time zone;
+ALTER TABLE intakes ADD COLUMN erased_by text NOT NULL DEFAULT '';
+ALTER TABLE intakes ADD COLUMN erased_for text NOT NULL DEFAULT '';
+ALTER TABLE intakes ADD COLUMN erased_after bigint NOT NULL DEFAULT 0;
+
+-- A keyed digest of the source, by which a connector still knows a ticket that it has dealt with.
+ALTER TABLE intakes ADD COLUMN erased_source text NOT NULL DEFAULT '';
+CREATE INDEX intakes_erased_source ON intakes (erased_source) WHERE erased_source <> '';
