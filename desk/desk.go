@@ -32,6 +32,10 @@ type Options struct {
 	Sessions api.Sessions
 	// Organization is what the desk calls itself.
 	Organization string
+	// Tiers are the ranks by tier, Calendars the names of shifts: what the
+	// configuration has, whether or not anybody is of it yet.
+	Tiers     map[string]int
+	Calendars []string
 	// SignIn is the path to which whoever is not signed in is sent, with ?next=;
 	// SignOut that to which the sign-out button posts. "/sign-in" and "/sign-out" unless set.
 	SignIn, SignOut string

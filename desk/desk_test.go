@@ -1002,6 +1002,74 @@ func TestR23OutagesAreOnEveryPage(t *testing.T) {
 	require.NotContains(t, h.page("sup1", "/outages").body, `data-command="declare-outage"`)
 }
 
+// Every page explains the procedure's own rules; that of help has them all.
+func TestEveryPageHasHelp(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	id := h.promise()
+	for _, pattern := range desk.Pages() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if method != http.MethodGet || path == "/help" {
+			continue
+		}
+		who := id
+		if path == "/people/{id}" {
+			who = "sup1"
+		}
+		as := "sup1"
+		switch {
+		case strings.HasPrefix(path, "/people"):
+			as = "admin1"
+		case strings.HasPrefix(path, "/audit"):
+			as = "aud1"
+		}
+		path = strings.NewReplacer("{id}", who, "{$}", "").Replace(path)
+		require.Contains(t, h.page(as, path).body, `id="help-rules"`, path)
+	}
+}
+
+// R12: whether a summary was given, is due or is not asked for, the dialog says.
+func TestR12_TheDialogSaysWhetherASummaryIsThere(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const given = "Your call summary is there already."
+	buying := h.promise(func(b object) {
+		b["policy"], b["fields"] = "purchasing-escalation", object{"order_number": "ORD-4711", "what_is_needed": "hinges"}
+	})
+	h.give("buyer1", buying, "claim", nil)
+	h.give("buyer1", buying, "start", nil)
+	s := h.page("buyer1", "/callbacks/"+buying).body
+	require.NotContains(t, s, given)
+	require.Contains(t, s, `(private note; optional)`)
+	h.give("buyer1", buying, "notes", object{"kind": "call_summary", "body": "Ordered"})
+	require.Contains(t, h.page("buyer1", "/callbacks/"+buying).body, given)
+}
+
+// R07: nobody is offered whom the API would refuse.
+func TestR07_NobodyOfALowerTierIsOffered(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.NoError(t, h.Do(t.Context(), "admin1", http.MethodPost, "/v1/staff", object{
+		"id": "low1", "name": "Low One", "tier": "associate", "queues": []string{"Supervisors - RM"},
+	}, nil))
+	body := h.page("mgr1", "/callbacks/"+h.promise()).body
+	require.Contains(t, body, `<option value="sup1">`)
+	require.NotContains(t, body, `<option value="low1">`)
+}
+
+// R13, R14, R18: whatever of the configuration somebody can have, they can be given.
+func TestPeopleAreOfferedTheWholeConfiguration(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	body := h.page("admin1", "/people").body
+	for _, system := range []string{"email", "freshdesk", "oneview", "servicebench", "zoho"} {
+		require.Contains(t, body, `name="identities.`+system+`"`)
+	}
+	h.Config.Tiers["board"] = 9 // nobody is of it
+	require.Contains(t, h.page("admin1", "/people").body, `<option value="board">`)
+	require.Contains(t, body, `<option value="weekdays">`)
+}
+
 // R26: who is erased is nobody any more, on every page; only an administrator
 // erases, and only who is not still to be called.
 func TestR26_AnErasedCustomer(t *testing.T) {

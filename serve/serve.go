@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -110,6 +112,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	options.Pages, err = desk.New(desk.Options{
 		API:      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.Handler().ServeHTTP(w, r) }),
 		Sessions: signIn, Organization: d.Config.Organization, Logger: d.Logger,
+		Tiers: d.Config.Tiers, Calendars: slices.Collect(maps.Keys(d.Config.Calendars)),
 	})
 	if err != nil {
 		return err
