@@ -1014,17 +1014,18 @@ func TestEveryPageHasHelp(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	id := h.promise()
+	require.NoError(t, h.Store.Keep(t.Context(), book.Message{ID: "k1", Connector: "servicebench", Reason: "no route takes it", Media: "application/json", Body: []byte("{}")}))
 	for _, pattern := range desk.Pages() {
 		method, path, _ := strings.Cut(pattern, " ")
 		if method != http.MethodGet || path == "/help" {
 			continue
 		}
-		who := id
-		if path == "/people/{id}" {
-			who = "sup1"
-		}
-		as := "sup1"
+		who, as := id, "sup1"
 		switch {
+		case path == "/people/{id}":
+			who, as = "sup1", "admin1"
+		case path == "/systems/kept/{id}":
+			who, as = "k1", "admin1"
 		case strings.HasPrefix(path, "/people"):
 			as = "admin1"
 		case strings.HasPrefix(path, "/audit"):
