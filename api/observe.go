@@ -26,7 +26,9 @@ import (
 // trail is what is remembered of a request for the log, the metrics and the
 // trace: ids and codes, never anything personal.
 type trail struct {
-	requestID  string
+	requestID string
+	// route is the pattern of the page that answered; empty: what the API matched.
+	route      string
 	callbackID string
 	principal  string
 	fault      *callback.Fault
@@ -45,6 +47,39 @@ func trailOf(c *gin.Context) *trail {
 	return &trail{}
 }
 
+type trailContext struct{}
+
+// Visited notes for the access log which page answers the request of this
+// context, as its pattern, to whom, and about which callback; what is empty, or
+// no callback's id, is not noted. Pages are not the API's, but its log is theirs.
+func Visited(ctx context.Context, pattern, principal, callbackID string) {
+	t, known := ctx.Value(trailContext{}).(*trail)
+	if !known {
+		return
+	}
+	if pattern != "" {
+		_, path, found := strings.Cut(pattern, " ")
+		if !found {
+			path = pattern
+		}
+		t.route = strings.TrimSuffix(path, "{$}")
+	}
+	if principal != "" {
+		t.principal = principal
+	}
+	if id, err := parseID(callbackID); err == nil {
+		t.callbackID = id
+	}
+}
+
+// Refused notes for the access log with which code, and by which rule if any, a
+// page refused.
+func Refused(ctx context.Context, code callback.Code, rule callback.Rule) {
+	if t, known := ctx.Value(trailContext{}).(*trail); known {
+		t.fault = &callback.Fault{Code: code, Rule: rule}
+	}
+}
+
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
 // observe is around every request: it gives it an id, and says afterwards what
@@ -56,6 +91,7 @@ func (a *API) observe(c *gin.Context) {
 		t.requestID = uuid.NewString()
 	}
 	c.Set(trailKey, t)
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), trailContext{}, t))
 	c.Header(headerRequestID, t.requestID)
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "no-store")
@@ -74,6 +110,9 @@ func (a *API) observe(c *gin.Context) {
 		took, status := time.Since(began), c.Writer.Status()
 		a.metrics.requests.WithLabelValues(c.Request.Method, route, strconv.Itoa(status)).Observe(took.Seconds())
 		end(status, t)
+		if t.route != "" {
+			route = t.route
+		}
 		a.logRequest(c, t, route, status, took)
 	}()
 	c.Next()

@@ -322,7 +322,9 @@ type change struct {
 
 func (c *change) encoded(a *API) ([]byte, error) {
 	c.once.Do(func() {
-		c.data, c.err = encode(a.impersonal(c.State))
+		w := a.impersonal(c.State)
+		w.LOB = null(c.LOB)
+		c.data, c.err = encode(w)
 		c.data = bytes.ReplaceAll(c.data, []byte("\n"), nil)
 	})
 	return c.data, c.err

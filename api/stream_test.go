@@ -122,7 +122,7 @@ func TestStreamTellsEveryChangeWithoutAnythingPersonal(t *testing.T) {
 	l := d.listen(server, "sup1", "", "")
 	l.any() // it is there
 	id := d.create(func(b object) {
-		b["source"], b["lob"] = object{"system": "freshdesk", "ref": "secret-ref", "url": "https://example.com/secret"}, "secret-lob"
+		b["source"], b["lob"] = object{"system": "freshdesk", "ref": "secret-ref", "url": "https://example.com/secret"}, "flights"
 	})
 	d.command("sup1", id, "claim", nil).want(200)
 	first, second := l.next(), l.next()
@@ -130,10 +130,12 @@ func TestStreamTellsEveryChangeWithoutAnythingPersonal(t *testing.T) {
 	require.Equal(t, id, made["id"])
 	require.Equal(t, "queued", made["status"])
 	require.Equal(t, "sup1", second.callback(t)["assignee"])
+	require.Equal(t, "flights", made["lob"], "a line of business is nobody's")
+	require.Equal(t, "flights", second.callback(t)["lob"])
 	for _, name := range append(contractMembers, "transfer_attempt", "allowed", "warnings") {
 		require.Contains(t, made, name)
 	}
-	for _, name := range []string{"customer", "reason", "source", "fields", "lob", "transfer_attempt", "allowed"} {
+	for _, name := range []string{"customer", "reason", "source", "fields", "transfer_attempt", "allowed"} {
 		require.Nil(t, made[name], name)
 	}
 	for _, secret := range []string{"Asha", "9876543210", "crm-1", "secret", "Refund"} {

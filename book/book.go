@@ -253,6 +253,8 @@ type Count struct {
 type FeedItem struct {
 	Seq   int64
 	State *callback.Callback
+	// LOB is the intake's, which is nothing personal; empty: none.
+	LOB string
 }
 
 // Staff is a person who works here (CONTRACT §3, staff).

@@ -67,7 +67,7 @@ var blocks = map[block][]string{
 	blockSession:   {"idle", "absolute"},
 	blockServer:    {"listen", "metrics_listen", "public_url", "dev_tokens", "requests_per_second", "attempts_per_minute", "trusted_proxies"},
 	blockDatabase:  {"url"},
-	blockTemporal:  {"address", "namespace", "task_queue", "tls"},
+	blockTemporal:  {"address", "namespace", "task_queue", "ui_url", "tls"},
 	blockTLS:       {"enabled", "cert", "key", "ca", "server_name"},
 	blockEmbedded:  {"data", "temporal_port", "ui_port"},
 	blockTelemetry: {"log_level", "otlp_endpoint"},

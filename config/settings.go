@@ -105,7 +105,9 @@ type Temporal struct {
 	Address   string
 	Namespace string
 	TaskQueue string
-	TLS       TLS
+	// UIURL is where browsers find the cluster's Web UI, https://HOST; empty: nothing links to it.
+	UIURL string
+	TLS   TLS
 }
 
 // TLS names the PEM files with which the cluster is reached. It is on when
@@ -253,6 +255,11 @@ var settings = []setting{
 		func(s *Settings) string { return s.Temporal.TaskQueue },
 	},
 	{
+		Setting{"temporal.ui_url", "RINGBACK_TEMPORAL_UI_URL", "temporal-ui-url", "`URL` at which browsers find the cluster's Web UI, https://HOST; nothing links to it, if empty", ""},
+		kindText, setTemporalUI,
+		func(s *Settings) string { return s.Temporal.UIURL },
+	},
+	{
 		Setting{"temporal.tls.enabled", "RINGBACK_TEMPORAL_TLS", "temporal-tls", "reach Temporal with TLS; naming any of its files does so too", "false"},
 		kindBool, truth(func(s *Settings) *bool { return &s.Temporal.TLS.Enabled }),
 		func(s *Settings) string { return strconv.FormatBool(s.Temporal.TLS.Enabled) },
@@ -396,6 +403,18 @@ func setTemporalAddress(s *Settings, v string) string {
 		return `HOST:PORT of the cluster, like "127.0.0.1:7233" or "dns:///temporal:7233"`
 	}
 	s.Temporal.Address = v
+	return ""
+}
+
+// setTemporalUI takes a base, below which the UI may be; a password in it would be shown to everybody.
+func setTemporalUI(s *Settings, v string) string {
+	if v != "" {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return `an http or https URL, like "https://temporal.example.com"`
+		}
+	}
+	s.Temporal.UIURL = strings.TrimSuffix(v, "/")
 	return ""
 }
 

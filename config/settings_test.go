@@ -43,6 +43,7 @@ var other = map[string][3]string{
 	"temporal.address":           {"a:1", "dns:///b:2", "c:3"},
 	"temporal.namespace":         {"one", "two", "three.a1b2c"},
 	"temporal.task_queue":        {"one", "two", "three"},
+	"temporal.ui_url":            {"http://a", "https://b/ui", "https://c"},
 	"temporal.tls.enabled":       {"true", "false", "true"},
 	"temporal.tls.cert":          {"1.pem", "2.pem", "3.pem"},
 	"temporal.tls.key":           {"1.pem", "2.pem", "3.pem"},
@@ -120,6 +121,9 @@ func TestMistakesOfVariablesAndFlags(t *testing.T) {
 		{"dev tokens for the world", []string{"RINGBACK_DEV_TOKENS=1"}, map[string]string{"listen": "0.0.0.0:8080"}, `RINGBACK_DEV_TOKENS: expected false, or a loopback address to listen on, like "127.0.0.1:8080": such tokens prove nothing`},
 		{"certificate alone", []string{"RINGBACK_TEMPORAL_TLS_CERT=c.pem"}, nil, "RINGBACK_TEMPORAL_TLS_CERT: expected temporal.tls.key beside it: a certificate is of no use without its key"},
 		{"slip of the pen", []string{"RINGBACK_DATABSE_URL=postgres://u:hunter2@db/ringback"}, nil, "RINGBACK_DATABSE_URL: expected a known variable; did you mean RINGBACK_DATABASE_URL?"},
+		{"Temporal's UI", []string{"RINGBACK_TEMPORAL_UI_URL=temporal-ui:8080"}, nil, `RINGBACK_TEMPORAL_UI_URL: expected an http or https URL, like "https://temporal.example.com"`},
+		{"Temporal's UI, a script", nil, map[string]string{"temporal-ui-url": "javascript:alert(1)"}, `--temporal-ui-url: expected an http or https URL, like "https://temporal.example.com"`},
+		{"Temporal's UI, password is not told", []string{"RINGBACK_TEMPORAL_UI_URL=https://u:hunter2@ui"}, nil, `RINGBACK_TEMPORAL_UI_URL: expected an http or https URL, like "https://temporal.example.com"`},
 		{"data", nil, map[string]string{"data": ""}, "--data: expected a folder"},
 	}
 	for _, test := range tests {

@@ -34,7 +34,12 @@ type service struct {
 	Ports       []string          `yaml:"ports"`
 	Volumes     []any             `yaml:"volumes"`
 	NetworkMode string            `yaml:"network_mode"`
-	DependsOn   map[string]struct {
+	ReadOnly    bool              `yaml:"read_only"`
+	EnvFile     []struct {
+		Path     string `yaml:"path"`
+		Required *bool  `yaml:"required"`
+	} `yaml:"env_file"`
+	DependsOn map[string]struct {
 		Condition string `yaml:"condition"`
 	} `yaml:"depends_on"`
 	Healthcheck *struct {
@@ -261,6 +266,14 @@ func TestTheSignInIsReadyToBeUncommented(t *testing.T) {
 	desk, err := config.Load(config.Source{File: file, Environ: []string{"RINGBACK_LISTEN=0.0.0.0:8080", "RINGBACK_PUBLIC_URL=https://desk.example.com"}})
 	require.NoError(t, err)
 	require.Equal(t, clientSecret, desk.SignIn.OIDC.ClientSecretEnv)
+	var worker []string
+	for key, value := range compose(t).Services["worker"].Environment {
+		if key != "RINGBACK_CONFIG" {
+			worker = append(worker, key+"="+reference.ReplaceAllString(defaults(value), "secret"))
+		}
+	}
+	_, err = config.Load(config.Source{File: file, Environ: worker})
+	require.NoError(t, err, "the worker reads the same file, and needs no public URL")
 	require.Contains(t, compose(t).Services["api"].Environment, clientSecret)
 	require.NotEmpty(t, desk.SignIn.Claims.Tier.Values)
 	queues := slices.Sorted(maps.Keys(desk.Queues))
@@ -297,19 +310,71 @@ func TestTheDeskUnderstandsItsEnvironment(t *testing.T) {
 	}
 }
 
+// mounted is what a service mounts, and where.
+func mounted(volume any) (source, target string) {
+	switch volume := volume.(type) {
+	case string:
+		source, target, _ = strings.Cut(defaults(volume), ":")
+		target, _, _ = strings.Cut(target, ":")
+	case map[string]any:
+		source, _ = volume["source"].(string)
+		target, _ = volume["target"].(string)
+	}
+	return defaults(source), target
+}
+
+// TestConnectorsCanBeConfigured: their secrets get in, where there are any, and files can be left for them.
+func TestConnectorsCanBeConfigured(t *testing.T) {
+	t.Parallel()
+	const drop = "/var/lib/ringback/drop"
+	c := compose(t)
+	for _, name := range []string{"api", "worker"} {
+		s := c.Services[name]
+		require.Len(t, s.EnvFile, 1, name)
+		require.Equal(t, ".env.connectors", defaults(s.EnvFile[0].Path))
+		require.NotNil(t, s.EnvFile[0].Required)
+		require.False(t, *s.EnvFile[0].Required, "a desk needs no connectors")
+		require.True(t, s.ReadOnly, "nothing else can be written")
+		var targets []string
+		for _, volume := range s.Volumes {
+			source, target := mounted(volume)
+			if targets = append(targets, target); target == drop {
+				require.Equal(t, "drop", source)
+				require.Contains(t, c.Volumes, source)
+			}
+		}
+		require.ElementsMatch(t, []string{"/etc/ringback/ringback.yaml", drop}, targets, name)
+	}
+	require.Contains(t, read(t, "../Dockerfile"), "--chown=65532:65532 /out/drop "+drop, "an empty volume belongs to whom the folder does")
+	require.Contains(t, read(t, "../docs/operations.md"), drop)
+	require.Contains(t, read(t, "../.gitignore"), "\n.env.*\n")
+	require.Contains(t, read(t, "../.dockerignore"), "\n.env.*\n")
+}
+
+// TestTheWorkersMetricsCanBeScraped: on the network of the compose project, and on none of the host's.
+func TestTheWorkersMetricsCanBeScraped(t *testing.T) {
+	t.Parallel()
+	worker := compose(t).Services["worker"]
+	require.Equal(t, "0.0.0.0:8080", worker.Environment["RINGBACK_METRICS_LISTEN"])
+	require.Empty(t, worker.Ports)
+	for _, setting := range config.AllSettings() {
+		if strings.HasSuffix(setting.Path, "listen") && setting.Default != "" {
+			host, _, err := net.SplitHostPort(setting.Default)
+			require.NoError(t, err)
+			require.Equal(t, "127.0.0.1", host, "%s: the programs themselves stay on this machine", setting.Path)
+		}
+	}
+	for _, name := range []string{"api", "worker"} {
+		require.Contains(t, compose(t).Services[name].Environment, "RINGBACK_OTLP_ENDPOINT", name)
+	}
+}
+
 func TestWhatIsMountedExists(t *testing.T) {
 	t.Parallel()
 	c := compose(t)
 	for name, s := range c.Services {
 		for _, volume := range s.Volumes {
-			source := ""
-			switch volume := volume.(type) {
-			case string:
-				source, _, _ = strings.Cut(volume, ":")
-			case map[string]any:
-				source, _ = volume["source"].(string)
-			}
-			source = defaults(source)
+			source, _ := mounted(volume)
 			if !strings.HasPrefix(source, ".") {
 				require.Contains(t, c.Volumes, source, name)
 				continue

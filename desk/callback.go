@@ -23,6 +23,8 @@ type callbackPage struct {
 	Reasons  []reasonChoice
 	// SummaryDue: completing will ask for a call summary that is not there yet (R12).
 	SummaryDue bool
+	// Summarized: the viewer has given theirs; it may be wanted or not.
+	Summarized bool
 	// Unreached are the attempts that reached nobody, over all tiers.
 	Unreached    int
 	Dispositions []string
@@ -132,6 +134,7 @@ func (p *callbackPage) read(entries []api.Entry, v *visit) {
 		}
 	}
 	slices.Reverse(p.Timeline)
+	p.Summarized = summarized
 	if policy := p.Deadline.Policy; policy != nil {
 		p.SummaryDue = slices.Contains(policy.Completion.Requires, "call_summary") && !summarized
 		needsContact := slices.Contains(policy.Completion.Requires, "contact")
@@ -203,14 +206,15 @@ func (p *callbackPage) askFor(v *visit) error {
 	if !p.May("reassign") {
 		return nil
 	}
-	// Whoever is of the queue; the API refuses those who rank too low (R07).
+	// Whoever is of the queue and ranks as high as the callback's tier at least: the
+	// API refuses everybody else (R07).
 	var who api.Availability
 	if err := v.get("/v1/availability", url.Values{"queue": {p.Queue}}, &who); err != nil {
 		return err
 	}
 	for _, c := range who.Items {
 		person := v.people[c.StaffID]
-		if person != nil && !slices.Contains(person.Roles, "auditor") && (p.Assignee == nil || *p.Assignee != c.StaffID) {
+		if person != nil && v.Tiers[person.Tier] >= v.Tiers[p.Tier] && !slices.Contains(person.Roles, "auditor") && (p.Assignee == nil || *p.Assignee != c.StaffID) {
 			p.Candidates = append(p.Candidates, *person)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"ringback/api"
+	"ringback/callback"
 )
 
 // client asks the API in this process, on behalf of whoever the context names.
@@ -18,6 +19,25 @@ type client struct{ http.Handler }
 type refusal struct{ api.Problem }
 
 func (r *refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Detail) }
+
+// ownCodes are those of what the desk itself refuses.
+var ownCodes = map[int]callback.Code{
+	http.StatusBadRequest: callback.CodeMalformed, http.StatusForbidden: callback.CodeForbidden, http.StatusNotFound: callback.CodeNotFound,
+	http.StatusUnprocessableEntity: callback.CodeInvalid, http.StatusServiceUnavailable: callback.CodeUnavailable,
+	http.StatusInternalServerError: callback.CodeInternal,
+}
+
+// note leaves it in the access log, with its rule.
+func (r *refusal) note(ctx context.Context) {
+	code, rule := callback.Code(r.Code), callback.Rule("")
+	if code == "" {
+		code = ownCodes[r.Status]
+	}
+	if r.Rule != nil {
+		rule = callback.Rule(*r.Rule)
+	}
+	api.Refused(ctx, code, rule)
+}
 
 // fetch asks for a path; *refusal where the API refuses.
 func (c client) fetch(ctx context.Context, path string, query url.Values) (*reply, error) {

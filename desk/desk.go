@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"ringback/api"
+	"ringback/callback"
 )
 
 // Options are what a desk is made of. API and Sessions are needed.
@@ -31,6 +32,10 @@ type Options struct {
 	Sessions api.Sessions
 	// Organization is what the desk calls itself.
 	Organization string
+	// Tiers are the ranks by tier, Calendars the names of shifts: what the
+	// configuration has, whether or not anybody is of it yet.
+	Tiers     map[string]int
+	Calendars []string
 	// SignIn is the path to which whoever is not signed in is sent, with ?next=;
 	// SignOut that to which the sign-out button posts. "/sign-in" and "/sign-out" unless set.
 	SignIn, SignOut string
@@ -155,7 +160,7 @@ func (s *site) handler() http.Handler {
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
-			notFound(w) // a program asks
+			notFound(w, r) // a program asks
 			return
 		}
 		nowhere(w, r)
@@ -164,7 +169,7 @@ func (s *site) handler() http.Handler {
 }
 
 // notFound answers a program as the API does (CONTRACT §4): unmatched routes too.
-func notFound(w http.ResponseWriter) {
+func notFound(w http.ResponseWriter, r *http.Request) {
 	body, err := json.Marshal(api.Problem{
 		Type: "/docs#not_found", Title: "There is no such thing", Status: http.StatusNotFound, Detail: "there is nothing at this address", Code: "not_found",
 		Errors: []api.FieldError{},
@@ -173,6 +178,7 @@ func notFound(w http.ResponseWriter) {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
+	api.Refused(r.Context(), callback.CodeNotFound, "")
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write(body) // whoever went away does not wait for it
@@ -186,11 +192,13 @@ func (s *site) visited(serve handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		protect(w.Header())
 		who, err := s.Sessions.Principal(r)
+		api.Visited(r.Context(), shownPattern(r), who.ID, callbackIn(r))
 		if err == nil {
 			err = s.origin.Check(r)
 		}
 		switch {
 		case errors.Is(err, api.ErrUnauthenticated):
+			api.Refused(r.Context(), callback.CodeUnauthenticated, "")
 			http.Redirect(w, r, s.SignIn+"?"+url.Values{"next": {here(r)}}.Encode(), http.StatusSeeOther)
 			return
 		case who.ID != "" && err != nil:
@@ -212,6 +220,23 @@ func (s *site) visited(serve handler) http.HandlerFunc {
 			v.failed(err)
 		}
 	}
+}
+
+// shownPattern is the pattern of the page that was matched; empty: there is none.
+func shownPattern(r *http.Request) string {
+	if r.Pattern == "/" {
+		return ""
+	}
+	return r.Pattern
+}
+
+// callbackIn is the callback that the path names; empty: none.
+func callbackIn(r *http.Request) string {
+	_, path, _ := strings.Cut(r.Pattern, " ")
+	if strings.HasPrefix(path, "/callbacks/{id}") || strings.HasPrefix(path, "/audit/{id}") {
+		return r.PathValue("id")
+	}
+	return ""
 }
 
 // here is the page that is asked for, to come back to.
@@ -268,6 +293,7 @@ func (v *visit) failed(err error) {
 			Status: http.StatusInternalServerError, Title: "Something went wrong here", Detail: "This page could not be made. It has been logged.",
 		}}
 	}
+	refused.note(v.ctx())
 	if v.Frame == nil {
 		v.Frame = v.frame()
 	}

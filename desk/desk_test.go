@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 
 	"ringback/api"
 	"ringback/book"
+	"ringback/config"
 	"ringback/desk"
 	"ringback/e2e/harness/floor"
 )
@@ -38,8 +41,13 @@ type house struct {
 
 func open(t testing.TB) *house {
 	t.Helper()
+	return openWith(t, config.Builtin())
+}
+
+func openWith(t testing.TB, c *config.Config) *house {
+	t.Helper()
 	f, err := floor.Open(t.Context(), floor.Options{
-		Data: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+		Config: c, Data: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
@@ -1001,32 +1009,73 @@ func TestR23OutagesAreOnEveryPage(t *testing.T) {
 	require.NotContains(t, h.page("sup1", "/outages").body, `data-command="declare-outage"`)
 }
 
-// R20: an administrator sees what came before vouching for it, as text and nothing else, and can decline it.
-func TestR20_KeptMailIsSeenBeforeItIsVouchedFor(t *testing.T) {
+// Every page explains the procedure's own rules; that of help has them all.
+func TestEveryPageHasHelp(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	require.NoError(t, h.Store.Keep(t.Context(), book.Message{
-		ID: "k1", Connector: "servicebench", Reason: "no route takes it", Media: "application/json", Body: []byte(`{"note":"<img src=x onerror=alert(1)>"}`),
-	}))
-	list := h.page("admin1", "/systems")
-	require.Contains(t, list.body, `href="/systems/kept/k1"`)
-	require.NotContains(t, list.body, "/replay", "nobody vouches for what they have not seen")
-	kept := h.page("admin1", "/systems/kept/k1")
-	kept.safe("/systems/kept/k1")
-	kept.wellFormed("/systems/kept/k1")
-	require.Contains(t, kept.body, "  &#34;note&#34;: &#34;&lt;img src=x onerror=alert(1)&gt;&#34;")
-	require.NotContains(t, kept.body, "<img src=x")
-	require.Contains(t, kept.body, `action="/v1/inbound/k1/replay"`)
-	require.Contains(t, kept.body, `action="/v1/inbound/k1/discard"`)
-	require.Equal(t, http.StatusForbidden, h.get("mgr1", "/systems/kept/k1").status)
-	require.Equal(t, http.StatusNotFound, h.get("admin1", "/systems/kept/k9").status)
+	id := h.promise()
+	for _, pattern := range desk.Pages() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if method != http.MethodGet || path == "/help" {
+			continue
+		}
+		who := id
+		if path == "/people/{id}" {
+			who = "sup1"
+		}
+		as := "sup1"
+		switch {
+		case strings.HasPrefix(path, "/people"):
+			as = "admin1"
+		case strings.HasPrefix(path, "/audit"):
+			as = "aud1"
+		}
+		path = strings.NewReplacer("{id}", who, "{$}", "").Replace(path)
+		require.Contains(t, h.page(as, path).body, `id="help-rules"`, path)
+	}
+}
 
-	require.NoError(t, h.Do(t.Context(), "admin1", http.MethodPost, "/v1/inbound/k1/discard", object{"reason": "Nobody <b>wants</b> it"}, nil))
-	gone := h.page("admin1", "/systems/kept/k1")
-	require.Contains(t, gone.body, "Nobody &lt;b&gt;wants&lt;/b&gt; it")
-	require.NotContains(t, gone.body, "onerror")
-	require.NotContains(t, gone.body, "/replay")
-	require.NotContains(t, h.page("admin1", "/systems").body, "kept/k1")
+// R12: whether a summary was given, is due or is not asked for, the dialog says.
+func TestR12_TheDialogSaysWhetherASummaryIsThere(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const given = "Your call summary is there already."
+	buying := h.promise(func(b object) {
+		b["policy"], b["fields"] = "purchasing-escalation", object{"order_number": "ORD-4711", "what_is_needed": "hinges"}
+	})
+	h.give("buyer1", buying, "claim", nil)
+	h.give("buyer1", buying, "start", nil)
+	s := h.page("buyer1", "/callbacks/"+buying).body
+	require.NotContains(t, s, given)
+	require.Contains(t, s, `(private note; optional)`)
+	h.give("buyer1", buying, "notes", object{"kind": "call_summary", "body": "Ordered"})
+	require.Contains(t, h.page("buyer1", "/callbacks/"+buying).body, given)
+}
+
+// R07: nobody is offered whom the API would refuse.
+func TestR07_NobodyOfALowerTierIsOffered(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.NoError(t, h.Do(t.Context(), "admin1", http.MethodPost, "/v1/staff", object{
+		"id": "low1", "name": "Low One", "tier": "associate", "queues": []string{"Supervisors - RM"},
+	}, nil))
+	body := h.page("mgr1", "/callbacks/"+h.promise()).body
+	require.Contains(t, body, `<option value="sup1">`)
+	require.NotContains(t, body, `<option value="low1">`)
+}
+
+// R13, R14, R18: whatever of the configuration somebody can have, they can be given.
+func TestPeopleAreOfferedTheWholeConfiguration(t *testing.T) {
+	t.Parallel()
+	c := config.Builtin()
+	c.Tiers["board"], c.Calendars["nights"] = 9, c.Calendars["weekdays"] // nobody has these
+	body := openWith(t, c).page("admin1", "/people").body
+	for _, system := range []string{"email", "freshdesk", "oneview", "servicebench", "zoho"} {
+		require.Contains(t, body, `name="identities.`+system+`"`)
+	}
+	for _, value := range []string{"board", "nights", "weekdays"} {
+		require.Contains(t, body, `<option value="`+value+`">`)
+	}
 }
 
 // R26: who is erased is nobody any more, on every page; only an administrator
@@ -1061,4 +1110,110 @@ func TestR26_AnErasedCustomer(t *testing.T) {
 	require.Contains(t, s.body, "<em>Erased</em>")
 	require.NotContains(t, h.page("admin1", page).body, `id="erase"`)
 	require.NotContains(t, h.page("sup1", "/search?q=markname").body, id)
+}
+
+// Whoever looked at what, and whoever was refused it, is in the access log: pages, parts of pages and files.
+func TestR24_TheAccessLogSaysWhoLookedAndWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer // every request has ended when it is read
+	var mu sync.Mutex
+	f, err := floor.Open(t.Context(), floor.Options{Data: t.TempDir(), Logger: slog.New(slog.NewJSONHandler(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(p)
+	}), nil))})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	h := &house{f, t}
+	id := h.promise()
+	const nobody = "01900000-0000-7000-8000-000000000000"
+	for _, c := range []struct {
+		as, path          string
+		status            int
+		route, about      string
+		msg, code, byRule string
+	}{
+		{"sup1", "/", 200, "/", "", "request", "", ""},
+		{"sup1", "/callbacks/" + id, 200, "/callbacks/{id}", id, "request", "", ""},
+		{"sup1", "/callbacks/" + id + "/customer", 200, "/callbacks/{id}/customer", id, "request", "", ""},
+		{"sup1", "/search?q=Asha", 200, "/search", "", "request", "", ""},
+		{"sup1", "/board/cards?id=" + id, 200, "/board/cards", "", "request", "", ""},
+		{"sup1", "/activities.csv", 200, "/activities.csv", "", "request", "", ""},
+		{"aud1", "/audit/" + id + "/bundle.zip", 200, "/audit/{id}/bundle.zip", id, "request", "", ""},
+		{"aud1", "/audit/" + id + "/history.json", 200, "/audit/{id}/history.json", id, "request", "", ""},
+		{"sup1", "/audit/" + id + "/bundle.zip", 403, "/audit/{id}/bundle.zip", id, "refused", "forbidden", "R24"},
+		{"sup1", "/audit", 403, "/audit", "", "refused", "forbidden", "R24"},
+		{"sup1", "/people", 403, "/people", "", "refused", "forbidden", ""},
+		{"sup1", "/people/Asha", 403, "/people/{id}", "", "refused", "forbidden", ""},
+		{"sup1", "/callbacks/" + nobody, 404, "/callbacks/{id}", nobody, "refused", "not_found", ""},
+		{"sup1", "/callbacks/Asha", 404, "/callbacks/{id}", "", "refused", "not_found", ""},
+		{"sup1", "/board/more", 400, "/board/more", "", "refused", "malformed", ""},
+		{"sup1", "/Asha", 404, "page", "", "refused", "not_found", ""},
+		{"", "/callbacks/" + id, 303, "/callbacks/{id}", id, "refused", "unauthenticated", ""},
+	} {
+		mu.Lock()
+		log.Reset()
+		mu.Unlock()
+		require.Equal(t, c.status, h.get(c.as, c.path).status, c.path)
+		mu.Lock()
+		lines := log.String()
+		mu.Unlock()
+		require.NotContains(t, lines, "Asha", c.path)
+		var said object
+		for line := range strings.Lines(lines) {
+			var o object
+			require.NoError(t, json.Unmarshal([]byte(line), &o))
+			if o["route"] == c.route {
+				require.Nil(t, said, "one line for %s", c.path)
+				said = o
+			}
+		}
+		require.NotNil(t, said, "%s: %s", c.path, lines)
+		want := object{"msg": c.msg, "status": float64(c.status)}
+		for key, value := range map[string]string{"principal": c.as, "callback_id": c.about, "code": c.code} {
+			if value != "" {
+				want[key] = value
+			}
+		}
+		if c.code != "" {
+			want["rule"] = c.byRule
+		}
+		for _, key := range []string{"time", "level", "request_id", "method", "route", "ms"} {
+			require.Contains(t, said, key, c.path)
+			delete(said, key)
+		}
+		require.Equal(t, want, said, c.path)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// R20: an administrator sees what came before vouching for it, as text and nothing else, and can decline it.
+func TestR20_KeptMailIsSeenBeforeItIsVouchedFor(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	require.NoError(t, h.Store.Keep(t.Context(), book.Message{
+		ID: "k1", Connector: "servicebench", Reason: "no route takes it", Media: "application/json", Body: []byte(`{"note":"<img src=x onerror=alert(1)>"}`),
+	}))
+	list := h.page("admin1", "/systems")
+	require.Contains(t, list.body, `href="/systems/kept/k1"`)
+	require.NotContains(t, list.body, "/replay", "nobody vouches for what they have not seen")
+	kept := h.page("admin1", "/systems/kept/k1")
+	kept.safe("/systems/kept/k1")
+	kept.wellFormed("/systems/kept/k1")
+	require.Contains(t, kept.body, "  &#34;note&#34;: &#34;&lt;img src=x onerror=alert(1)&gt;&#34;")
+	require.NotContains(t, kept.body, "<img src=x")
+	require.Contains(t, kept.body, `action="/v1/inbound/k1/replay"`)
+	require.Contains(t, kept.body, `action="/v1/inbound/k1/discard"`)
+	require.Equal(t, http.StatusForbidden, h.get("mgr1", "/systems/kept/k1").status)
+	require.Equal(t, http.StatusNotFound, h.get("admin1", "/systems/kept/k9").status)
+
+	require.NoError(t, h.Do(t.Context(), "admin1", http.MethodPost, "/v1/inbound/k1/discard", object{"reason": "Nobody <b>wants</b> it"}, nil))
+	gone := h.page("admin1", "/systems/kept/k1")
+	require.Contains(t, gone.body, "Nobody &lt;b&gt;wants&lt;/b&gt; it")
+	require.NotContains(t, gone.body, "onerror")
+	require.NotContains(t, gone.body, "/replay")
+	require.NotContains(t, h.page("admin1", "/systems").body, "kept/k1")
 }

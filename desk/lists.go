@@ -127,6 +127,7 @@ type searchPage struct {
 
 func (v *visit) search() error {
 	v.Title, v.Nav = "Search", "search"
+	v.Rules = rulesAbout("R15", "R14", "R26")
 	p := &searchPage{Frame: v.Frame, Q: strings.TrimSpace(v.URL.Query().Get("q"))}
 	if p.Q == "" {
 		return v.show("search", p)

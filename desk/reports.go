@@ -438,6 +438,7 @@ func (v *visit) promisesAsked() url.Values {
 
 func (v *visit) reportRows() error {
 	v.Title, v.Nav = "Rows of a report", "reports"
+	v.Rules = rulesAbout("R02", "R06", "R10", "R11")
 	asked := v.promisesAsked()
 	p := &rowsPage{Frame: v.Frame, CSV: "/reports/rows.csv?" + asked.Encode(), Narrows: narrows(asked)}
 	back := url.Values{}

@@ -1,8 +1,11 @@
 package desk
 
 import (
+	"cmp"
+	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"ringback/api"
 	"ringback/callback"
@@ -232,6 +235,11 @@ func (f *personForm) Pinned(attribute string) bool {
 	return f.Person != nil && slices.Contains(f.Person.Pinned, attribute)
 }
 
+// identitySystems are the systems in which people are known by something of
+// their own: those that notes and work are posted to under somebody's name, those
+// whose work comes for somebody by name (R14, R18), and the mail of notices.
+var identitySystems = []string{"email", "freshdesk", "oneview", "servicebench", "zoho"}
+
 func (v *visit) mustAdminister() error {
 	if v.MayDo("administer") {
 		return nil
@@ -283,10 +291,17 @@ func (v *visit) personForm(of *api.Person) (*personForm, error) {
 		return nil, err
 	}
 	f.Tiers, f.Queues = c.Tiers, c.Queues
+	f.Calendars = slices.Sorted(slices.Values(v.Calendars))
 	add := func(to *[]string, s string) {
 		if s != "" && !slices.Contains(*to, s) {
 			*to = append(*to, s)
 		}
+	}
+	// Those that the configuration has, lowest first, and nobody is of yet.
+	for _, tier := range slices.SortedFunc(maps.Keys(v.Tiers), func(a, b string) int {
+		return cmp.Or(v.Tiers[a]-v.Tiers[b], strings.Compare(a, b))
+	}) {
+		add(&f.Tiers, tier)
 	}
 	// Who the form is of may have left, and with them what nobody else has.
 	everybody := slices.Clone(v.staff)
@@ -311,7 +326,7 @@ func (v *visit) personForm(of *api.Person) (*personForm, error) {
 			add(&f.Systems, system)
 		}
 	}
-	for _, system := range []string{"freshdesk", "zoho", "oneview"} {
+	for _, system := range identitySystems {
 		add(&f.Systems, system)
 	}
 	slices.Sort(f.Queues)

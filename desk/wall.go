@@ -38,6 +38,7 @@ type wallTier struct {
 
 func (v *visit) wallboard() error {
 	v.Title, v.Nav = "Wallboard", "wallboard"
+	v.Rules = rulesAbout("R01", "R02", "R03", "R10")
 	p := &wallPage{Frame: v.Frame, Bare: v.URL.Query().Get("bare") != ""}
 	var counts api.Counts
 	err := v.get("/v1/counts", url.Values{"status": openStatuses, "by": {"queue", "status"}}, &counts)

@@ -44,6 +44,7 @@ func (s *SignIn) routes() http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 		handler, pattern := mux.Handler(r)
+		api.Visited(r.Context(), pattern, "", "")
 		if pattern == "" {
 			s.refuseUnmatched(w, r, mux)
 			return
@@ -76,6 +77,7 @@ func (s *SignIn) refuseUnmatched(w http.ResponseWriter, r *http.Request, mux *ht
 // refuse answers with a page, or where no page is wanted with a problem. why is
 // for the log, and for nobody else; empty: it is not worth a line.
 func (s *SignIn) refuse(w http.ResponseWriter, r *http.Request, code callback.Code, words, why string) {
+	api.Refused(r.Context(), code, "")
 	if why != "" {
 		s.log.WarnContext(r.Context(), "sign-in refused", "code", string(code), "why", why)
 	}
@@ -164,6 +166,7 @@ func (s *SignIn) welcome(w http.ResponseWriter, r *http.Request, p *book.Person,
 		s.away(w, r, err)
 		return
 	}
+	api.Visited(r.Context(), "", p.ID, "")
 	s.log.InfoContext(r.Context(), "signed in", "principal", p.ID, "by", by)
 	http.Redirect(w, r, safeNext(next), http.StatusSeeOther)
 }
@@ -191,6 +194,7 @@ func (s *SignIn) signOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if id != "" {
+		api.Visited(r.Context(), "", id, "")
 		s.log.InfoContext(r.Context(), "signed out", "principal", id)
 	}
 	if by == byProvider && s.provider != nil {

@@ -3,13 +3,17 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +23,7 @@ import (
 	"ringback/activities"
 	"ringback/api"
 	"ringback/audit"
+	"ringback/book"
 	"ringback/callback"
 	"ringback/config"
 	"ringback/connectors"
@@ -36,7 +41,8 @@ type Desk struct {
 	Client   client.Client
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
-	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty: none.
+	// TemporalUI is the address of the Temporal UI, "http://127.0.0.1:8233"; empty:
+	// what the settings say.
 	TemporalUI string
 	// EngineInside: the engine is in this process and ends with it.
 	EngineInside bool
@@ -95,9 +101,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		Registry:   d.Registry,
 		Tracer:     otel.GetTracerProvider(),
 	}
-	if d.TemporalUI != "" {
-		options.TemporalUI = d.TemporalUI + "/namespaces/" + settings.Temporal.Namespace + "/workflows"
-	}
+	options.TemporalUI = d.workflowsUI()
 	signIn, err := d.signIn(options)
 	if err != nil {
 		return err
@@ -108,6 +112,7 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 	options.Pages, err = desk.New(desk.Options{
 		API:      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.Handler().ServeHTTP(w, r) }),
 		Sessions: signIn, Organization: d.Config.Organization, Logger: d.Logger,
+		Tiers: d.Config.Tiers, Calendars: slices.Collect(maps.Keys(d.Config.Calendars)),
 	})
 	if err != nil {
 		return err
@@ -121,6 +126,16 @@ func (d *Desk) API(ctx context.Context, l net.Listener) error {
 		d.Open()
 	}
 	return a.Serve(ctx, l)
+}
+
+// workflowsUI is where the Temporal UI lists this desk's workflows; empty: nowhere.
+func (d *Desk) workflowsUI() string {
+	t := d.Config.Settings.Temporal
+	base := cmp.Or(d.TemporalUI, t.UIURL)
+	if base == "" {
+		return ""
+	}
+	return base + "/namespaces/" + url.PathEscape(t.Namespace) + "/workflows"
 }
 
 func beside(further map[string]http.Handler, pages http.Handler) http.Handler {
@@ -214,11 +229,7 @@ func (d *Desk) Work(ctx context.Context) error {
 		}
 		defer func() { cancel(); wait() }()
 	}
-	sweeper := sweep.New(sweep.Options{
-		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
-		Outages: api.NewTemporalEngine(d.Client, d.Config.Settings.Temporal.Namespace, d.Config.Settings.Temporal.TaskQueue),
-		Logger:  d.Logger, Registry: d.Registry, Every: sweepEvery, Terms: terms(connected),
-	})
+	sweeper := d.sweeper(terms(connected))
 	swept := make(chan struct{})
 	go func() { defer close(swept); _ = sweeper.Run(ctx) }() // it has no errors of its own
 	select {
@@ -228,6 +239,21 @@ func (d *Desk) Work(ctx context.Context) error {
 	case err := <-failed:
 		return fmt.Errorf("the worker stopped: %w", err)
 	}
+}
+
+// sweeper is this process's. Of many workers one sweeps, and all keep the
+// watch; where the engine is inside there is no other worker, and nobody to
+// wait for after a crash.
+func (d *Desk) sweeper(remembered []book.Term) *sweep.Sweeper {
+	o := sweep.Options{
+		Book: d.Store, Engine: d.Client, Namespace: d.Config.Settings.Temporal.Namespace,
+		Outages: api.NewTemporalEngine(d.Client, d.Config.Settings.Temporal.Namespace, d.Config.Settings.Temporal.TaskQueue),
+		Logger:  d.Logger, Registry: d.Registry, Every: sweepEvery, Terms: remembered,
+	}
+	if !d.EngineInside {
+		o.Lease = d.Store
+	}
+	return sweep.New(o)
 }
 
 // Auditor returns an auditor of this desk.

@@ -36,13 +36,15 @@ func (s *Store) Feed(ctx context.Context, after int64, limit int) ([]book.FeedIt
 	}
 	var items []book.FeedItem
 	err := s.read(ctx, "read the feed", func(db *gorm.DB) error {
-		return each(db.Raw(`SELECT seq, state FROM feed WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit), func(rows *sql.Rows) error {
+		return each(db.Raw(`SELECT f.seq, f.state, COALESCE(i.lob, '') FROM feed f LEFT JOIN intakes i ON i.callback_id = f.callback_id
+			WHERE f.seq > ? ORDER BY f.seq LIMIT ?`, after, limit), func(rows *sql.Rows) error {
 			var seq int64
 			var state document[*callback.Callback]
-			if err := rows.Scan(&seq, &state); err != nil {
+			var lob string
+			if err := rows.Scan(&seq, &state, &lob); err != nil {
 				return err
 			}
-			items = append(items, book.FeedItem{Seq: seq, State: state.of})
+			items = append(items, book.FeedItem{Seq: seq, State: state.of, LOB: lob})
 			return nil
 		})
 	})

@@ -58,6 +58,14 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 	return c
 }
 
+// handOver takes back what only the one who sweeps can know, now that another
+// does: an alarm that has gone out there must not ring on here.
+func (m *metrics) handOver() {
+	for _, g := range []prometheus.Gauge{m.lag, m.missing, m.neglected, m.ended} {
+		g.Set(0)
+	}
+}
+
 func (m *metrics) took(task string, d time.Duration, err error) {
 	m.seconds.WithLabelValues(task).Observe(d.Seconds())
 	if err != nil {

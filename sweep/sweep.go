@@ -155,6 +155,7 @@ type Sweeper struct {
 	cleaned callback.Instant
 	forgot  callback.Instant // what connectors remember was gone through
 	late    int64
+	holding bool // the lease, at the last look
 }
 
 // New returns a sweeper.
@@ -237,6 +238,12 @@ func (s *Sweeper) Once(ctx context.Context) (Report, error) {
 		tasks = []task{{"errands", s.errands}, {"outages", s.outages}, {"watch", s.watch}, {"archive", s.archive}, {"clean", s.clean}}
 	}
 	r.Idle = !held
+	if s.holding && !held && err == nil {
+		s.metrics.handOver()
+	}
+	if err == nil {
+		s.holding = held
+	}
 	failures := []error{err}
 	for _, t := range tasks {
 		if ctx.Err() != nil {

@@ -468,6 +468,37 @@ func TestOneSweeperOfManySweeps(t *testing.T) {
 	require.True(t, r.Idle)
 }
 
+// What only the one who sweeps can know is not left standing where it has ceased to.
+func TestASweeperThatIsNoLongerOneAlarmsNobody(t *testing.T) {
+	t.Parallel()
+	lease := &lease{}
+	d := newDesk(t, func(o *sweep.Options) { o.Lease = lease })
+	met := recording(t, "met")
+	d.temp.histories = []*audit.History{met}
+	d.temp.status[met.CallbackID] = enums.WORKFLOW_EXECUTION_STATUS_TERMINATED
+	d.book.closed = []string{"gone"}
+	d.begin("e1", "c1", "claim", "", time.Hour)
+	d.temp.errs["c1"] = serviceerror.NewUnavailable("away")
+	_, err := d.Once(t.Context())
+	require.Error(t, err)
+	only := []string{
+		"ringback_workflows_ended_from_outside", "ringback_archive_missing_histories", "ringback_projection_lag_seconds",
+	}
+	for _, name := range only {
+		require.Positive(t, d.metric(name), name)
+	}
+	lease.err = errBroken
+	_, err = d.Once(t.Context())
+	require.ErrorIs(t, err, errBroken)
+	require.Positive(t, d.metric(only[0]), "it may still be the one")
+
+	lease.err, lease.holder, lease.until = nil, "another", d.ago(-24*time.Hour)
+	require.True(t, d.once().Idle)
+	for _, name := range only {
+		require.Zero(t, d.metric(name), name)
+	}
+}
+
 func TestRunLooksAtEveryTickAndFinishesWhatItIsAt(t *testing.T) {
 	t.Parallel()
 	tick := make(chan time.Time)

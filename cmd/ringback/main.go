@@ -38,7 +38,7 @@ func command() *cobra.Command {
 	source.AddFlags(root.PersistentFlags(),
 		"server.listen", "server.metrics_listen", "server.public_url", "server.dev_tokens",
 		"server.requests_per_second", "server.attempts_per_minute", "server.trusted_proxies", "database.url",
-		"temporal.address", "temporal.namespace", "temporal.task_queue", "temporal.tls.enabled",
+		"temporal.address", "temporal.namespace", "temporal.task_queue", "temporal.ui_url", "temporal.tls.enabled",
 		"temporal.tls.cert", "temporal.tls.key", "temporal.tls.ca", "temporal.tls.server_name",
 		"telemetry.log_level", "telemetry.otlp_endpoint",
 	)

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,6 +107,7 @@ func Open(ctx context.Context, o Options) (*Floor, error) {
 	options.Pages, err = desk.New(desk.Options{
 		API:      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.api.Handler().ServeHTTP(w, r) }),
 		Sessions: sessions, Organization: f.Config.Organization, Logger: o.Logger, Now: f.Now,
+		Tiers: f.Config.Tiers, Calendars: slices.Collect(maps.Keys(f.Config.Calendars)),
 	})
 	if err != nil {
 		return nil, errors.Join(err, f.Store.Close())
