@@ -80,7 +80,7 @@ func sent(route, id string) any {
 			"attempts": object{"disposition": "no_answer"}, "notes": object{"kind": "note", "body": "x"}, "escalate": object{"reason": "x"},
 			"reassign": object{"to": "sup2", "reason": "x"}, "release": object{"reason": "x"}, "hold": object{"until": "2026-11-23T13:00:00Z", "reason": "x"},
 			"reschedule": object{"scheduled_for": "2026-11-23T15:00:00Z", "reason": "x"}, "complete": object{"resolution_reason": "resolved"},
-			"cancel": object{"reason": "x"}, "waive": object{"destination": "freshdesk", "reason": "x"}, "erase": object{"ground": "request"}, "outages": object{"queue": "Supervisors - RM"},
+			"cancel": object{"reason": "x"}, "waive": object{"destination": "freshdesk", "reason": "x"}, "discard": object{"reason": "x"}, "erase": object{"ground": "request"}, "outages": object{"queue": "Supervisors - RM"},
 		}[path[strings.LastIndex(path, "/")+1:]]
 	}
 }
