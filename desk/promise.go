@@ -8,6 +8,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"ringback/api"
+	"ringback/callback"
 )
 
 // newPage is where a callback is promised: who is free first (R01).
@@ -18,7 +19,31 @@ type newPage struct {
 	LOBs     []string
 	Zones    []string
 	Outcomes []outcome
-	Parent   *item
+	// Parent is the callback that is handed over (R21); From is what is known of its
+	// customer and source already.
+	Parent *item
+	From   known
+}
+
+// known is what a form is filled with.
+type known struct{ Name, Phone, Zone, Ref, Email, System, Ticket, URL, LOB string }
+
+// knownOf is what is known from a callback.
+func knownOf(c *item) (k known) {
+	of := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	if p := c.Customer; p != nil {
+		k.Name, k.Phone, k.Zone, k.Ref, k.Email = of(p.Name), of(p.Phone), of(p.TimeZone), of(p.Ref), of(p.Email)
+	}
+	if s := c.Source; s != nil {
+		k.System, k.Ticket, k.URL = s.System, s.Ref, of(s.URL)
+	}
+	k.LOB = of(c.LOB)
+	return k
 }
 
 // outcome is what came of a live transfer.
@@ -51,6 +76,14 @@ func (v *visit) newCallback() error {
 		return err
 	}
 	p.Chosen = "supervisor-callback"
+	parent := v.URL.Query().Get("parent")
+	if parent != "" { // to a team's backlog, where there is one
+		for _, x := range p.Policies {
+			if len(x.Ladder) > 0 && x.Ladder[0].Assign == string(callback.AssignRandom) {
+				p.Chosen = x.Name
+			}
+		}
+	}
 	if asked := v.URL.Query().Get("policy"); asked != "" {
 		p.Chosen = asked
 	}
@@ -67,12 +100,13 @@ func (v *visit) newCallback() error {
 		}
 	}
 	slices.Sort(p.LOBs)
-	if parent := v.URL.Query().Get("parent"); parent != "" {
+	if parent != "" {
 		var c api.Callback
 		if err := v.get(callbackPath(parent), nil, &c); err != nil {
 			return err
 		}
 		p.Parent = v.item(&c)
+		p.From = knownOf(p.Parent)
 	}
 	return v.show("new", p)
 }
