@@ -132,6 +132,8 @@ func TestR06_ATransferBelongsToItsEscalation(t *testing.T) {
 	d.do(escalate(one, "k3")).refused(409, "none_available", "R01")
 	d.clock.move(2 * time.Minute) // the lease is over, and so is the reservation
 	require.Equal(t, "mgr1", d.do(escalate(two, "k2")).want(200).str("assignee"))
+	require.Eventually(t, func() bool { return d.get("mgr1", "/v1/me").want(200).str("presence", "state") == "busy" }, time.Minute, time.Millisecond,
+		"nobody waits for it, and it must not come after what they say next")
 	d.do(escalate(one, "k3")).refused(409, "none_available", "R01")
 
 	// A first try that has none, since another release began it, takes none over.
