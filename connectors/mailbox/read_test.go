@@ -246,7 +246,7 @@ func TestR20_AMessageThatFailsForGoodHoldsUpNoOther(t *testing.T) {
 	s := mailboxfake.Serve(t, mailboxfake.Options{})
 	o := openOffice(t)
 	var mended atomic.Bool
-	o.deps.Desk = &fickle{Desk: o.desk, fails: func(p connectors.Promise) error {
+	o.deps.Desk = &connectortest.Fickle{Desk: o.desk, Fails: func(p connectors.Promise) error {
 		if p.Source.Ref == "one@customer.example" && !mended.Load() {
 			return callback.Refused(callback.CodeInternal)
 		}

@@ -382,30 +382,11 @@ func TestR20_AFloodFromOneSenderWaitsForAPerson(t *testing.T) {
 	require.Len(t, o.desk.All(), 6)
 }
 
-// fickle is a desk of which some promises fail; after: they are made all the same.
-type fickle struct {
-	connectors.Desk
-	after bool
-	fails func(connectors.Promise) error
-}
-
-func (f *fickle) Promise(ctx context.Context, connector, key string, p connectors.Promise) (string, error) {
-	err := f.fails(p)
-	if err != nil && !f.after {
-		return "", err
-	}
-	id, made := f.Desk.Promise(ctx, connector, key, p)
-	if err != nil {
-		return "", err
-	}
-	return id, made
-}
-
 func TestR20_ACaseThatWasNotRememberedIsFoundAgainHoweverTheConfigurationHasChanged(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t)
 	lost := true
-	o.deps.Desk = &fickle{Desk: o.desk, after: true, fails: func(connectors.Promise) error {
+	o.deps.Desk = &connectortest.Fickle{Desk: o.desk, After: true, Fails: func(connectors.Promise) error {
 		if lost {
 			return callback.Refused(callback.CodeOutcomeUnknown)
 		}

@@ -18,6 +18,7 @@ import (
 	"ringback/book"
 	"ringback/callback"
 	"ringback/connectors"
+	"ringback/connectors/connectortest"
 	"ringback/connectors/servicebench/servicebenchfake"
 )
 
@@ -336,7 +337,7 @@ func TestR14_ARowThatFailsForGoodHoldsUpNoOther(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, func(c *Config) { c.DropDir = dir })
 	mended := false
-	f.deps.Desk = &fickle{Desk: f.desk, fails: func(p connectors.Promise) error {
+	f.deps.Desk = &connectortest.Fickle{Desk: f.desk, Fails: func(p connectors.Promise) error {
 		if p.Source.Ref == "EX-1" && !mended {
 			return callback.Refused(callback.CodeInternal)
 		}

@@ -275,30 +275,11 @@ type unshown struct{ connectors.Desk }
 
 func (*unshown) Callbacks(context.Context, string, string) ([]book.View, error) { return nil, nil }
 
-// fickle is a desk of which some promises fail; after: they are made all the same.
-type fickle struct {
-	connectors.Desk
-	after bool
-	fails func(connectors.Promise) error
-}
-
-func (f *fickle) Promise(ctx context.Context, connector, key string, p connectors.Promise) (string, error) {
-	err := f.fails(p)
-	if err != nil && !f.after {
-		return "", err
-	}
-	id, made := f.Desk.Promise(ctx, connector, key, p)
-	if err != nil {
-		return "", err
-	}
-	return id, made
-}
-
 func TestR14_ACallbackThatWasNotRememberedIsFoundAgainHoweverTheConfigurationHasChanged(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	lost := true
-	f.deps.Desk = &fickle{Desk: f.desk, after: true, fails: func(connectors.Promise) error {
+	f.deps.Desk = &connectortest.Fickle{Desk: f.desk, After: true, Fails: func(connectors.Promise) error {
 		if lost {
 			return errors.New("no answer")
 		}
